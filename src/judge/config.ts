@@ -1,0 +1,78 @@
+/** A judge as it stands in a configuration file: snake_case, paths relative to the file, keys by environment variable. */
+import { resolve } from 'node:path'
+import { Type, type Static } from '@sinclair/typebox'
+import { AdjudgeError } from '../errors.js'
+import type { JudgeOptions } from './options.js'
+import { RubricSchema } from './rubric.js'
+
+const positive = { exclusiveMinimum: 0 }
+
+export const JudgeConfigSchema = Type.Object(
+  {
+    provider: Type.Union([
+      Type.Literal('openai'),
+      Type.Literal('anthropic'),
+      Type.Literal('ollama'),
+      Type.Literal('native'),
+      Type.Literal('function')
+    ]),
+    model: Type.Optional(Type.String({ minLength: 1 })),
+    rubric: Type.Optional(Type.Union([Type.String({ minLength: 1 }), RubricSchema])),
+    function: Type.Optional(Type.String({ minLength: 1, description: 'a module file' })),
+    name: Type.Optional(Type.String({ minLength: 1 })),
+    base_url: Type.Optional(Type.String({ minLength: 1 })),
+    api_key_env: Type.Optional(Type.String({ description: 'the name of an environment variable' })),
+    concurrency: Type.Optional(Type.Integer(positive)),
+    timeout: Type.Optional(Type.Number({ ...positive, description: 'milliseconds per call' })),
+    deadline: Type.Optional(Type.Number({ ...positive, description: 'milliseconds per verdict' })),
+    attempts: Type.Optional(Type.Integer(positive)),
+    temperature: Type.Optional(Type.Number({ minimum: 0 })),
+    max_tokens: Type.Optional(Type.Integer(positive)),
+    seed: Type.Optional(Type.Integer()),
+    reasoning: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('before')])),
+    log_probs: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('never')])),
+    prompt: Type.Optional(
+      Type.Object({ system: Type.Optional(Type.String()), user: Type.String() }, { additionalProperties: false })
+    ),
+    empty_answer: Type.Optional(Type.Union([Type.Literal('low'), Type.Literal('unscored')])),
+    ledger: Type.Optional(Type.String({ minLength: 1, description: 'a folder' })),
+    price_table: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Object({ input: Type.Number({ minimum: 0 }), output: Type.Number({ minimum: 0 }) }, { additionalProperties: false })
+      )
+    )
+  },
+  { additionalProperties: false }
+)
+
+export type JudgeConfig = Static<typeof JudgeConfigSchema>
+
+const names: Partial<Record<keyof JudgeConfig, keyof JudgeOptions>> = {
+  base_url: 'baseURL',
+  max_tokens: 'maxTokens',
+  log_probs: 'logProbs',
+  empty_answer: 'emptyAnswer',
+  price_table: 'priceTable'
+}
+
+/** Options for `createJudge`. `folder` is where the configuration file lies. Throws JUDGE_INVALID on an unset key. */
+export function judgeOptionsFrom(config: JudgeConfig, folder: string): JudgeOptions {
+  const options: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(config)) {
+    if (value === undefined || key === 'api_key_env') continue
+    options[names[key as keyof JudgeConfig] ?? key] = value
+  }
+  for (const key of ['rubric', 'function', 'ledger'] as const) {
+    if (typeof options[key] === 'string') options[key] = resolve(folder, options[key])
+  }
+  if (config.provider === 'native' && config.model !== undefined) options.model = resolve(folder, config.model)
+  if (config.api_key_env !== undefined) {
+    const apiKey = process.env[config.api_key_env]
+    if (!apiKey) {
+      throw new AdjudgeError('JUDGE_INVALID', `judge: api_key_env names ${config.api_key_env}, which is not set`)
+    }
+    options.apiKey = apiKey
+  }
+  return options as unknown as JudgeOptions
+}

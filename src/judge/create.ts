@@ -1,0 +1,218 @@
+/** Makes a judge from its options. */
+import { createHash } from 'node:crypto'
+import { createReadStream, readdirSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { AdjudgeError } from '../errors.js'
+import { ChatPerformer, type ChatSettings } from './chat.js'
+import { visibleAnswer } from './fence.js'
+import { loadFunction, runFunction, type JudgeFunction } from './function.js'
+import { Ledger } from './ledger/ledger.js'
+import { checkCallOptions, defaults, type CallOptions, type JudgeOptions } from './options.js'
+import type { Performer } from './performer.js'
+import { Pipeline } from './pipeline.js'
+import { priceOf } from './prices.js'
+import { checkTemplate, fieldsOf, renderQuestion, type PromptTemplate } from './prompt.js'
+import { checkNativeFields, NativePerformer, type NativeScorer } from './providers/native.js'
+import type { Provider } from './providers/provider.js'
+import type { ProviderOptions } from './providers/shared.js'
+import { checkRubric, loadRubric, type Rubric } from './rubric.js'
+import { scoreInOrder } from './stream.js'
+import type { Judge, JudgeInput, JudgeMetrics, ScoreOptions, Verdict } from './types.js'
+
+/**
+ * A judge over a provider, a model of this engine, or a function. Loads what it needs but calls nothing yet.
+ * Throws JUDGE_INVALID, RUBRIC_INVALID, FUNCTION_INVALID, LEDGER_OPEN or LEDGER_FORMAT.
+ */
+export async function createJudge(options: JudgeOptions): Promise<Judge> {
+  checkCallOptions(options)
+  if (options.provider === 'function') return functionJudge(options)
+  if (options.rubric === undefined) throw new AdjudgeError('JUDGE_INVALID', 'judge: rubric is missing')
+  const rubric = typeof options.rubric === 'string' ? loadRubric(options.rubric) : checkRubric(options.rubric)
+  const reasoning = options.reasoning ?? rubric.reasoning ?? 'none'
+  if (options.prompt) checkTemplate(options.prompt)
+  if (options.provider === 'native') checkNativeFields(fieldsOf(rubric), reasoning === 'before')
+  const caller = await openCaller(options, reasoning === 'before' ? defaults.maxTokensReasoning : defaults.maxTokens)
+  return new RubricJudge(caller, rubric, reasoning, options.prompt, options.emptyAnswer ?? 'low')
+}
+
+/** A pipeline with what must be closed after it. Graders ask their own questions through it. */
+export interface Caller {
+  name: string
+  pipeline: Pipeline
+  close(): Promise<void>
+}
+
+export async function openCaller(
+  options: CallOptions & { name?: string },
+  maxTokens = defaults.maxTokens
+): Promise<Caller> {
+  const model = modelName(options)
+  const name = options.name ?? `${options.provider}:${model}`
+  const performer = await openPerformer(options, model, maxTokens)
+  let ledger: Ledger | undefined
+  try {
+    ledger = typeof options.ledger === 'string' ? Ledger.open(options.ledger) : options.ledger
+  } catch (error) {
+    await performer.close()
+    throw error
+  }
+  const price = priceOf(options.provider, model, options.baseURL !== undefined, options.priceTable)
+  const pipeline = new Pipeline({ name, model, performer, price, ...(ledger ? { ledger } : {}) })
+  return {
+    name,
+    pipeline,
+    close: async () => {
+      await pipeline.close()
+      // A ledger that was handed in belongs to whoever opened it.
+      if (typeof options.ledger === 'string') await ledger?.close()
+    }
+  }
+}
+
+const modelName = (options: CallOptions): string =>
+  typeof options.model === 'string' ? options.model : ((options.model as { name?: string } | undefined)?.name ?? 'model')
+
+async function openPerformer(options: CallOptions, model: string, maxTokens: number): Promise<Performer> {
+  if (options.provider === 'native') {
+    if (typeof options.model !== 'string') return new NativePerformer(options.model!, model, false)
+    const path = resolve(options.model)
+    const { Policy } = await import('../policy/policy.js')
+    const scorer: NativeScorer = await Policy.load(path)
+    return new NativePerformer(scorer, await weightsOf(path), true)
+  }
+  const settings: ChatSettings = {
+    model,
+    concurrency: options.concurrency ?? defaults.concurrency,
+    timeout: options.timeout ?? defaults.timeout,
+    deadline: options.deadline ?? defaults.deadline,
+    attempts: options.attempts ?? defaults.attempts,
+    temperature: options.temperature ?? defaults.temperature,
+    maxTokens: options.maxTokens ?? maxTokens,
+    seed: options.seed ?? defaults.seed,
+    logProbs: options.logProbs ?? defaults.logProbs
+  }
+  const provider = await openProvider(options, model)
+  return new ChatPerformer(provider, settings, options.baseURL)
+}
+
+async function openProvider(options: CallOptions, model: string): Promise<Provider> {
+  const part: ProviderOptions = {
+    model,
+    ...(options.baseURL === undefined ? {} : { baseURL: options.baseURL }),
+    ...(options.apiKey === undefined ? {} : { apiKey: options.apiKey })
+  }
+  if (options.provider === 'anthropic') return (await import('./providers/anthropic.js')).anthropicProvider(part)
+  if (options.provider === 'ollama') return (await import('./providers/ollama.js')).ollamaProvider(part)
+  return (await import('./providers/openai.js')).openaiProvider(part)
+}
+
+/** Names a model by its content: one trained anew in the same place is another judge, one that was moved is the same. */
+async function weightsOf(path: string): Promise<string> {
+  const folder = statSync(path).isDirectory()
+  const files = folder ? readdirSync(path).filter((name) => /^(config|adapter_config)\.json$|\.safetensors$/.test(name)) : ['']
+  const hash = createHash('sha256')
+  for (const file of files.sort()) {
+    hash.update(file)
+    for await (const chunk of createReadStream(resolve(path, file))) hash.update(chunk as Buffer)
+  }
+  return `sha256:${hash.digest('hex')}`
+}
+
+class RubricJudge implements Judge {
+  readonly name: string
+  readonly metrics: JudgeMetrics
+
+  constructor(
+    private readonly caller: Caller,
+    private readonly rubric: Rubric,
+    private readonly reasoning: 'none' | 'before',
+    private readonly template: PromptTemplate | undefined,
+    private readonly emptyAnswer: 'low' | 'unscored'
+  ) {
+    this.name = caller.name
+    this.metrics = caller.pipeline.metrics
+  }
+
+  async scoreOne(input: JudgeInput, options: ScoreOptions = {}): Promise<Verdict> {
+    if (visibleAnswer(input.completion) === '') return this.caller.pipeline.given(this.emptyVerdict(), input.id)
+    const question = renderQuestion(this.rubric, input, {
+      reasoning: this.reasoning,
+      ...(this.template ? { template: this.template } : {})
+    })
+    return this.caller.pipeline.ask(question, {
+      ...(input.id === undefined ? {} : { id: input.id }),
+      ...(options.signal ? { signal: options.signal } : {})
+    })
+  }
+
+  score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict> {
+    return scoreInOrder(inputs, (input) => this.scoreOne(input, options))
+  }
+
+  scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]> {
+    return Promise.all(inputs.map((input) => this.scoreOne(input, options)))
+  }
+
+  close(): Promise<void> {
+    return this.caller.close()
+  }
+
+  private emptyVerdict(): Verdict {
+    const common = { usage: { inputTokens: 0, outputTokens: 0 }, cost: 0, latency: 0, attempts: 0, flags: [] }
+    return this.emptyAnswer === 'unscored'
+      ? { score: null, reason: 'empty_answer', detail: 'the answer is empty or ends inside its reasoning', ...common }
+      : { score: this.rubric.scale.low, rationale: 'The answer is empty or ends inside its reasoning.', ...common }
+  }
+}
+
+async function functionJudge(options: JudgeOptions): Promise<Judge> {
+  const given = options.function
+  if (given === undefined) {
+    throw new AdjudgeError('JUDGE_INVALID', 'judge: provider function needs `function`: a module file or a function')
+  }
+  const judge = typeof given === 'string' ? await loadFunction(given) : given
+  return new FunctionJudge(options.name ?? `function:${typeof given === 'string' ? given : given.name}`, judge)
+}
+
+/** A function is called afresh each time: it costs nothing, and may look at more than its input. */
+export class FunctionJudge implements Judge {
+  readonly metrics: JudgeMetrics = {
+    verdicts: 0,
+    unscored: 0,
+    cached: 0,
+    calls: 0,
+    retries: 0,
+    inputTokens: 0,
+    outputTokens: 0,
+    cost: 0,
+    inFlight: 0,
+    queued: 0
+  }
+
+  constructor(
+    readonly name: string,
+    private readonly judge: JudgeFunction
+  ) {}
+
+  async scoreOne(input: JudgeInput): Promise<Verdict> {
+    this.metrics.calls++
+    this.metrics.inFlight++
+    const verdict = await runFunction(this.judge, input)
+    this.metrics.inFlight--
+    this.metrics.verdicts++
+    if (verdict.score === null) this.metrics.unscored++
+    return verdict
+  }
+
+  score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>): AsyncIterable<Verdict> {
+    return scoreInOrder(inputs, (input) => this.scoreOne(input))
+  }
+
+  scoreAll(inputs: JudgeInput[]): Promise<Verdict[]> {
+    return Promise.all(inputs.map((input) => this.scoreOne(input)))
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}

@@ -1,0 +1,13 @@
+/** The judge's public face. */
+export { createJudge, FunctionJudge, openCaller, type Caller } from './create.js'
+export { loadFunction, runFunction, type FunctionInput, type FunctionOutput, type JudgeFunction } from './function.js'
+export { judgeOptionsFrom, JudgeConfigSchema, type JudgeConfig } from './config.js'
+export { Ledger, ledgerFormat, type LedgerRecord, type LedgerStats } from './ledger/ledger.js'
+export type { CallOptions, JudgeOptions, ProviderName } from './options.js'
+export { providerNames } from './options.js'
+export { checkDocument, checkObject, nearest, type Problem } from './document.js'
+export { costOf, priceOf, priceTable, priceTableDate, type Price } from './prices.js'
+export type { PromptTemplate } from './prompt.js'
+export type { NativeScorer } from './providers/native.js'
+export { checkRubric, loadRubric, parseRubric, RubricSchema, type Criterion, type Rubric } from './rubric.js'
+export type * from './types.js'

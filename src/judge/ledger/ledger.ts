@@ -1,0 +1,139 @@
+/**
+ * The ledger: every verdict, durable before it is used. An LMDB folder, opened by any number of processes at once.
+ * Scored verdicts are found again by key; failures are kept for the record and never found.
+ */
+import { mkdirSync, realpathSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { open, type Database, type RootDatabase } from 'lmdb'
+import { AdjudgeError } from '../../errors.js'
+import type { Message } from '../../policy/types.js'
+import type { Verdict } from '../types.js'
+
+export const ledgerFormat = 1
+
+export interface LedgerRecord {
+  /** sha256 of judge, parameters, rubric and input, as rendered. */
+  key: string
+  /** ISO 8601, UTC. */
+  at: string
+  judge: string
+  model: string
+  parameters: Record<string, unknown>
+  messages: Message[]
+  /** Raw reply text; null for judges that only compare continuations. */
+  reply: string | null
+  verdict: Verdict
+}
+
+export interface LedgerStats {
+  verdicts: number
+  failures: number
+  inputTokens: number
+  outputTokens: number
+  /** US dollars of the records with a known price. */
+  cost: number
+}
+
+const openLedgers = new Map<string, { ledger: Ledger; users: number }>()
+
+export class Ledger {
+  /** Work in flight by key: judges that share a ledger never ask the same thing twice. */
+  readonly working = new Map<string, Promise<Verdict>>()
+
+  private constructor(
+    readonly path: string,
+    private readonly root: RootDatabase,
+    private readonly verdicts: Database<LedgerRecord, string>,
+    private readonly failures: Database<LedgerRecord, string>
+  ) {}
+
+  /**
+   * Opens or makes a ledger; the same folder gives the same object. Throws LEDGER_OPEN where it cannot be opened and
+   * LEDGER_FORMAT where a newer adjudge wrote it.
+   */
+  static open(path: string): Ledger {
+    let folder: string
+    let root: RootDatabase
+    try {
+      mkdirSync(path, { recursive: true })
+      folder = realpathSync(path)
+      const known = openLedgers.get(folder)
+      if (known) {
+        known.users++
+        return known.ledger
+      }
+      root = open({ path: folder, encoding: 'json', maxDbs: 4, noSubdir: false })
+    } catch (cause) {
+      throw new AdjudgeError(
+        'LEDGER_OPEN',
+        `ledger ${path}: cannot be opened (${(cause as Error).message}); expected a folder that can be written`,
+        { cause }
+      )
+    }
+    const meta = root.openDB<number, string>({ name: 'meta', encoding: 'json' })
+    const format = meta.get('format')
+    if (format !== undefined && format > ledgerFormat) {
+      void root.close()
+      throw new AdjudgeError(
+        'LEDGER_FORMAT',
+        `ledger ${path}: format ${format} was written by a newer adjudge; this one reads up to ${ledgerFormat}`
+      )
+    }
+    if (format === undefined) meta.putSync('format', ledgerFormat)
+    const ledger = new Ledger(
+      folder,
+      root,
+      root.openDB<LedgerRecord, string>({ name: 'verdicts', encoding: 'json' }),
+      root.openDB<LedgerRecord, string>({ name: 'failures', encoding: 'json' })
+    )
+    openLedgers.set(folder, { ledger, users: 1 })
+    return ledger
+  }
+
+  /** The scored verdict of a key, if there is one. */
+  get(key: string): LedgerRecord | undefined {
+    return this.verdicts.get(key)
+  }
+
+  /** Resolves when the record is on the disk (appends that wait together share one fsync). Throws LEDGER_WRITE. */
+  async append(record: LedgerRecord): Promise<void> {
+    try {
+      if (record.verdict.score === null) await this.failures.put(`${record.key}:${record.at}:${randomUUID()}`, record)
+      else await this.verdicts.put(record.key, record)
+      await this.root.flushed
+    } catch (cause) {
+      throw new AdjudgeError(
+        'LEDGER_WRITE',
+        `ledger ${this.path}: a verdict could not be written (${(cause as Error).message}); is the disk full?`,
+        { cause }
+      )
+    }
+  }
+
+  /** All records by key: the scored verdicts, or the failures. */
+  *list(kind: 'verdicts' | 'failures' = 'verdicts'): Generator<LedgerRecord> {
+    for (const { value } of (kind === 'verdicts' ? this.verdicts : this.failures).getRange()) yield value
+  }
+
+  /** Counts over the whole ledger (reads it through). */
+  stats(): LedgerStats {
+    const stats: LedgerStats = { verdicts: 0, failures: 0, inputTokens: 0, outputTokens: 0, cost: 0 }
+    for (const kind of ['verdicts', 'failures'] as const) {
+      for (const { verdict } of this.list(kind)) {
+        stats[kind]++
+        stats.inputTokens += verdict.usage.inputTokens
+        stats.outputTokens += verdict.usage.outputTokens
+        stats.cost += verdict.cost ?? 0
+      }
+    }
+    return stats
+  }
+
+  /** Closes the folder when the last user of it is done. */
+  async close(): Promise<void> {
+    const entry = openLedgers.get(this.path)
+    if (entry?.ledger !== this || --entry.users > 0) return
+    openLedgers.delete(this.path)
+    await this.root.close()
+  }
+}

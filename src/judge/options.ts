@@ -1,0 +1,106 @@
+/** What `createJudge` takes, and its defaults in one object. */
+import { AdjudgeError } from '../errors.js'
+import type { Ledger } from './ledger/ledger.js'
+import type { JudgeFunction } from './function.js'
+import type { Price } from './prices.js'
+import type { NativeScorer } from './providers/native.js'
+import type { PromptTemplate } from './prompt.js'
+import type { Rubric } from './rubric.js'
+
+export type ProviderName = 'openai' | 'anthropic' | 'ollama' | 'native' | 'function'
+
+export const providerNames: readonly ProviderName[] = ['openai', 'anthropic', 'ollama', 'native', 'function']
+
+/** What concerns the calls: where they go, how often, how long. */
+export interface CallOptions {
+  provider: ProviderName
+  /** The provider's model name; for `native` a model folder, a GGUF file, or a loaded policy. */
+  model?: string | NativeScorer
+  /** Any server with the provider's wire format; the provider's own where absent. */
+  baseURL?: string
+  /** Defaults to the provider's environment variable (OPENAI_API_KEY, ANTHROPIC_API_KEY). Never logged or stored. */
+  apiKey?: string
+  /** Calls in flight at once, counted over all judges of the process that share server and key. */
+  concurrency?: number
+  /** Milliseconds per call. */
+  timeout?: number
+  /** Milliseconds per verdict, from the first attempt on, back-off and re-ask included. */
+  deadline?: number
+  /** Most attempts per verdict; refused or broken connections and 502–504 are bounded by the deadline only. */
+  attempts?: number
+  temperature?: number
+  /** Most tokens of a reply. */
+  maxTokens?: number
+  seed?: number
+  /** `auto`: scores are expectations over the score tokens where the provider returns log-probs. */
+  logProbs?: 'auto' | 'never'
+  /** A file or an open ledger; verdicts are durable before they are used, and never asked for twice. */
+  ledger?: string | Ledger
+  /** US dollars per million tokens, by model name; goes before the built-in table. */
+  priceTable?: Record<string, Price>
+}
+
+export interface JudgeOptions extends CallOptions {
+  /** Shown in results and errors; default: provider and model. Not part of the ledger's key. */
+  name?: string
+  /** A rubric file, or a rubric. Needed by every provider but `function`. */
+  rubric?: string | Rubric
+  /** A module that exports a function, or the function; for `provider: 'function'`. */
+  function?: string | JudgeFunction
+  /** Overrides the rubric's `reasoning`. */
+  reasoning?: 'none' | 'before'
+  /** Replaces the built-in prompt (`{{ prompt }}`, `{{ answer }}`, `{{ rubric }}`, …; see prompt.ts). */
+  prompt?: PromptTemplate
+  /**
+   * An empty answer, or one that ends inside its reasoning, is never sent. `low` (default): it gets the scale's
+   * lowest score, for it is the policy's fault and must not go unpunished; `unscored`: it is left out.
+   */
+  emptyAnswer?: 'low' | 'unscored'
+}
+
+export const defaults = {
+  concurrency: 8,
+  timeout: 60_000,
+  deadline: 120_000,
+  attempts: 6,
+  temperature: 0,
+  seed: 0,
+  logProbs: 'auto' as const,
+  /** Without and with reasoning before the score. */
+  maxTokens: 256,
+  maxTokensReasoning: 1024
+}
+
+/** Throws JUDGE_INVALID on an option of the wrong kind. */
+export function checkCallOptions(options: CallOptions): void {
+  if (!providerNames.includes(options.provider)) {
+    throw new AdjudgeError(
+      'JUDGE_INVALID',
+      `judge: provider is ${JSON.stringify(options.provider)}; expected one of ${providerNames.join(', ')}`
+    )
+  }
+  const positive = (name: 'concurrency' | 'timeout' | 'deadline' | 'attempts' | 'maxTokens', integer: boolean): void => {
+    const value = options[name]
+    if (value === undefined) return
+    if (typeof value !== 'number' || !(value > 0) || (integer && !Number.isInteger(value))) {
+      throw new AdjudgeError(
+        'JUDGE_INVALID',
+        `judge: ${name} is ${String(value)}; expected a positive ${integer ? 'integer' : 'number of milliseconds'}`
+      )
+    }
+  }
+  positive('concurrency', true)
+  positive('attempts', true)
+  positive('maxTokens', true)
+  positive('timeout', false)
+  positive('deadline', false)
+  if (options.temperature !== undefined && !(options.temperature >= 0)) {
+    throw new AdjudgeError('JUDGE_INVALID', `judge: temperature is ${options.temperature}; expected a number >= 0`)
+  }
+  if (options.logProbs !== undefined && options.logProbs !== 'auto' && options.logProbs !== 'never') {
+    throw new AdjudgeError('JUDGE_INVALID', `judge: logProbs is ${String(options.logProbs)}; expected auto or never`)
+  }
+  if (options.provider !== 'function' && !options.model) {
+    throw new AdjudgeError('JUDGE_INVALID', `judge: provider ${options.provider} needs a model`)
+  }
+}

@@ -1,0 +1,125 @@
+/** From a reply's text to field values: strict JSON, then repaired JSON, then a score pattern. Nothing is guessed. */
+import type { Answers, Field, FieldValue } from './question.js'
+import { readTolerantObject } from './tolerantJson.js'
+
+export type Parsed =
+  | { ok: true; answers: Answers; rationale?: string; repaired: boolean }
+  /** `error` is written to be shown to the judge when it is asked again. */
+  | { ok: false; reason: 'unparseable' | 'out_of_range'; error: string }
+
+/** `text` as the provider returned it; a reply that was cut gives only the values that are whole. */
+export function parseReply(text: string, fields: Field[]): Parsed {
+  const stripped = text.replace(/<think>[\s\S]*?<\/think>/g, '').trim()
+  if (stripped === '') return { ok: false, reason: 'unparseable', error: 'The reply was empty.' }
+  const strict = strictObject(stripped)
+  if (strict) return take(strict, fields, false)
+  const found = lastObject(stripped, fields)
+  if (found) return take(found, fields, true)
+  const first = fields[0]
+  if (fields.length === 1 && first) return fromPattern(stripped, first)
+  return { ok: false, reason: 'unparseable', error: 'The reply held no JSON object.' }
+}
+
+function strictObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The last object that has one of the fields: a judge that quotes a forged verdict gives its own after it. */
+function lastObject(text: string, fields: Field[]): Record<string, unknown> | undefined {
+  let best: Record<string, unknown> | undefined
+  let index = 0
+  let tries = 0
+  while (tries++ < 64 && (index = text.indexOf('{', index)) >= 0) {
+    const result = readTolerantObject(text, index)
+    if (result && isObject(result.value)) {
+      const value = result.value
+      if (fields.some(({ name }) => name in value)) best = value
+      index = Math.max(result.end, index + 1)
+    } else index++
+  }
+  return best
+}
+
+function take(object: Record<string, unknown>, fields: Field[], repaired: boolean): Parsed {
+  const answers: Answers = {}
+  for (const field of fields) {
+    const value = object[field.name]
+    const error = problemOf(field, value)
+    if (error) return { ok: false, ...error }
+    answers[field.name] = { value: value as FieldValue }
+  }
+  const rationale = ['reasoning', 'rationale', 'explanation'].map((key) => object[key]).find((v) => typeof v === 'string')
+  return { ok: true, answers, repaired, ...(rationale ? { rationale: rationale as string } : {}) }
+}
+
+/** Why a value cannot stand for a field; undefined where it can. */
+export function problemOf(
+  field: Field,
+  value: unknown
+): { reason: 'unparseable' | 'out_of_range'; error: string } | undefined {
+  const shown = value === undefined ? 'missing' : typeof value === 'number' ? String(value) : JSON.stringify(value)
+  const unparseable = (expected: string): { reason: 'unparseable'; error: string } => ({
+    reason: 'unparseable',
+    error: `"${field.name}" was ${shown}; expected ${expected}.`
+  })
+  if (field.kind === 'boolean') return typeof value === 'boolean' ? undefined : unparseable('true or false')
+  if (field.kind === 'label') {
+    return typeof value === 'string' && field.labels.includes(value)
+      ? undefined
+      : unparseable(`one of ${field.labels.join(', ')}`)
+  }
+  const expected = `${field.integer ? 'a whole number' : 'a number'} from ${field.low} to ${field.high}`
+  if (typeof value !== 'number' || !Number.isFinite(value)) return unparseable(expected)
+  if (value < field.low || value > field.high) {
+    return { reason: 'out_of_range', error: `"${field.name}" was ${shown}; expected ${expected}.` }
+  }
+  if (field.integer && !Number.isInteger(value)) return unparseable(expected)
+  return undefined
+}
+
+/** For one field: a bare value, `[[4]]`, or the last `score: 4` / `4/5`. */
+function fromPattern(text: string, field: Field): Parsed {
+  const taken = (value: FieldValue): Parsed => {
+    const error = problemOf(field, value)
+    return error
+      ? { ok: false, ...error }
+      : { ok: true, answers: { [field.name]: { value } }, repaired: true, ...rationaleOf(text) }
+  }
+  if (field.kind === 'label') {
+    const bare = text.replace(/^["'`*\s]+|["'`*.\s]+$/g, '')
+    if (field.labels.includes(bare)) return taken(bare)
+    return { ok: false, reason: 'unparseable', error: `The reply was none of ${field.labels.join(', ')}.` }
+  }
+  if (field.kind === 'boolean') {
+    const bare = /^\W*(true|false)\W*$/i.exec(text)?.[1]
+    if (bare) return taken(bare.toLowerCase() === 'true')
+    return { ok: false, reason: 'unparseable', error: 'The reply was neither true nor false.' }
+  }
+  const number = String.raw`([+-]?\d+(?:\.\d+)?)(?:\s*(?:\/|out of)\s*(\d+(?:\.\d+)?))?`
+  const bare = new RegExp(String.raw`^[\s*\[("'\x60]*${number}[\s*\])"'\x60.]*$`).exec(text)
+  const marked = [
+    ...text.matchAll(
+      new RegExp(String.raw`(?:\b(?:score|rating|grade|result)\b["'*\s]*(?:is|of|:|=)?["'*\s]*|\[\[\s*)${number}(?![\d%])`, 'gi')
+    )
+  ].pop()
+  const match = bare ?? marked
+  if (!match) return { ok: false, reason: 'unparseable', error: 'The reply held no JSON object and no score.' }
+  if (match[2] !== undefined && Number(match[2]) !== field.high) {
+    return {
+      ok: false,
+      reason: 'out_of_range',
+      error: `The score was given out of ${match[2]}; expected a number from ${field.low} to ${field.high}.`
+    }
+  }
+  return taken(Number(match[1]))
+}
+
+const rationaleOf = (text: string): { rationale?: string } => (text.length > 12 ? { rationale: text } : {})

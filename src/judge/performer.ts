@@ -1,0 +1,32 @@
+/** What carries a question to a judge and brings its answers back; the pipeline around it keeps the ledger. */
+import type { Answers, Question } from './question.js'
+import type { UnscoredReason, Usage, VerdictFlag } from './types.js'
+
+export interface Performed {
+  /** Present exactly where the judge answered every field. */
+  answers?: Answers
+  reason?: UnscoredReason
+  detail?: string
+  rationale?: string
+  /** The raw replies, joined, for the ledger. */
+  reply?: string
+  usage: Usage
+  /** Milliseconds from the first attempt on. */
+  latency: number
+  attempts: number
+  flags: VerdictFlag[]
+}
+
+export interface Performer {
+  /** What the answers depend on beside the question: goes into the ledger's key. No secrets. */
+  readonly identity: Record<string, unknown>
+  perform(question: Question, signal: AbortSignal | undefined, watch: Watch): Promise<Performed>
+  close(): Promise<void>
+}
+
+/** Where a performer reports its calls for the metrics. */
+export interface Watch {
+  called(): void
+  retried(): void
+  started(): void
+}

@@ -1,0 +1,167 @@
+/** Question in, verdict out: ledger, work in flight, combination of the fields, cost, counters. */
+import { createHash } from 'node:crypto'
+import type { Ledger } from './ledger/ledger.js'
+import type { Performed, Performer } from './performer.js'
+import { costOf, type Price } from './prices.js'
+import { schemaOf, type Question } from './question.js'
+import type { JudgeMetrics, Verdict } from './types.js'
+
+export interface PipelineOptions {
+  name: string
+  model: string
+  performer: Performer
+  price: Price | null
+  ledger?: Ledger
+}
+
+export class Pipeline {
+  readonly metrics: JudgeMetrics = {
+    verdicts: 0,
+    unscored: 0,
+    cached: 0,
+    calls: 0,
+    retries: 0,
+    inputTokens: 0,
+    outputTokens: 0,
+    cost: 0,
+    inFlight: 0,
+    queued: 0
+  }
+  private readonly working: Map<string, Promise<Verdict>>
+
+  constructor(private readonly options: PipelineOptions) {
+    this.working = options.ledger?.working ?? new Map<string, Promise<Verdict>>()
+  }
+
+  /**
+   * One verdict. Identical questions in flight are asked once. Rejects only where the ledger cannot be written:
+   * a verdict that is not durable must not be used.
+   */
+  async ask(question: Question, request: { id?: string; signal?: AbortSignal } = {}): Promise<Verdict> {
+    const key = this.keyOf(question)
+    const finish = (verdict: Verdict, reused: boolean): Verdict => this.count({ ...verdict, key }, request.id, reused)
+    for (;;) {
+      if (request.signal?.aborted) return finish(cancelled(), false)
+      const known = this.options.ledger?.get(key)
+      if (known) return finish(known.verdict, true)
+      const sibling = this.working.get(key)
+      if (!sibling) break
+      const verdict = await sibling
+      // The other caller gave up; this one did not.
+      if (verdict.reason === 'cancelled' && !request.signal?.aborted) continue
+      return finish(verdict, true)
+    }
+    const work = this.perform(question, key, request.signal)
+    this.working.set(key, work)
+    try {
+      return finish(await work, false)
+    } finally {
+      this.working.delete(key)
+    }
+  }
+
+  /** Counts a verdict that was given without asking (an empty answer). */
+  given(verdict: Verdict, id: string | undefined): Verdict {
+    return this.count(verdict, id, false)
+  }
+
+  async close(): Promise<void> {
+    await this.options.performer.close()
+  }
+
+  private async perform(question: Question, key: string, signal: AbortSignal | undefined): Promise<Verdict> {
+    const { metrics } = this
+    let started = false
+    metrics.queued++
+    const start = (): void => {
+      if (started) return
+      started = true
+      metrics.queued--
+      metrics.inFlight++
+    }
+    try {
+      const performed = await this.options.performer.perform(question, signal, {
+        called: () => metrics.calls++,
+        retried: () => metrics.retries++,
+        started: start
+      })
+      const verdict = verdictOf(question, performed, this.options.price)
+      metrics.inputTokens += verdict.usage.inputTokens
+      metrics.outputTokens += verdict.usage.outputTokens
+      metrics.cost += verdict.cost ?? 0
+      await this.record(key, question, performed, verdict)
+      return verdict
+    } finally {
+      start()
+      metrics.inFlight--
+    }
+  }
+
+  private async record(key: string, question: Question, performed: Performed, verdict: Verdict): Promise<void> {
+    const { ledger, name, model, performer } = this.options
+    if (!ledger || (verdict.score === null && performed.attempts === 0)) return
+    await ledger.append({
+      key,
+      at: new Date().toISOString(),
+      judge: name,
+      model,
+      parameters: performer.identity,
+      messages: question.messages,
+      reply: performed.reply ?? null,
+      verdict
+    })
+  }
+
+  private count(verdict: Verdict, id: string | undefined, reused: boolean): Verdict {
+    this.metrics.verdicts++
+    if (verdict.score === null) this.metrics.unscored++
+    const named = id === undefined ? verdict : { ...verdict, id }
+    if (!reused || verdict.score === null) return named
+    this.metrics.cached++
+    return { ...named, cost: 0, latency: 0, attempts: 0, flags: [...verdict.flags, 'cached'] }
+  }
+
+  private keyOf(question: Question): string {
+    const { fields, reasoning, messages, choicePrompts } = question
+    const content = {
+      format: 1,
+      identity: this.options.performer.identity,
+      schema: schemaOf(fields, reasoning),
+      fields,
+      messages,
+      choicePrompts: choicePrompts ?? null
+    }
+    return createHash('sha256').update(canonicalJson(content)).digest('hex')
+  }
+}
+
+function verdictOf(question: Question, performed: Performed, price: Price | null): Verdict {
+  const { usage, latency, attempts, flags } = performed
+  const common = { usage, cost: costOf(usage, price), latency, attempts, flags }
+  const rationale = performed.rationale === undefined ? {} : { rationale: performed.rationale }
+  if (!performed.answers) {
+    const detail = performed.detail === undefined ? {} : { detail: performed.detail }
+    return { score: null, reason: performed.reason ?? 'provider_error', ...detail, ...rationale, ...common }
+  }
+  return { ...question.combine(performed.answers), ...rationale, ...common }
+}
+
+const cancelled = (): Verdict => ({
+  score: null,
+  reason: 'cancelled',
+  detail: 'the run was cancelled',
+  usage: { inputTokens: 0, outputTokens: 0 },
+  cost: 0,
+  latency: 0,
+  attempts: 0,
+  flags: []
+})
+
+/** JSON with sorted keys: the same content gives the same text. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+      : part
+  )
+}

@@ -1,0 +1,67 @@
+/** What the call pipeline is asked: messages, the fields an answer must have, and how they become a verdict. */
+import type { Message } from '../policy/types.js'
+
+/** One value that the judge must give. Nothing outside of its range or list is taken, and nothing is clamped. */
+export type Field =
+  | { name: string; kind: 'number'; low: number; high: number; integer: boolean; description?: string }
+  | { name: string; kind: 'boolean'; description?: string }
+  | { name: string; kind: 'label'; labels: string[]; description?: string }
+
+export type FieldValue = number | boolean | string
+
+/** A field's value with, where log-probs were returned, the probabilities it is the expectation of. */
+export interface FieldAnswer {
+  value: FieldValue
+  distribution?: Record<string, number>
+  mass?: number
+}
+
+export type Answers = Record<string, FieldAnswer>
+
+export interface Question {
+  /** System (optional) and user messages, rendered and fenced. */
+  messages: Message[]
+  fields: Field[]
+  /** Whether a `reasoning` text goes before the fields. */
+  reasoning: boolean
+  /** True where forged markers were found in the untrusted text and neutralised. */
+  injected: boolean
+  /** Closed-choice form for judges that only compare continuations: one prompt per field. */
+  choicePrompts?: Message[][]
+  combine(answers: Answers): Combined
+}
+
+export interface Combined {
+  score: number | null
+  criteria?: Record<string, number | null>
+  distribution?: Record<string, number>
+  mass?: number
+}
+
+/** The strings that stand for a field's values in a closed choice, or undefined where there are too many. */
+export function choicesOf(field: Field): { label: string; value: FieldValue }[] | undefined {
+  if (field.kind === 'boolean')
+    return [
+      { label: 'true', value: true },
+      { label: 'false', value: false }
+    ]
+  if (field.kind === 'label') return field.labels.map((label) => ({ label, value: label }))
+  if (!field.integer || field.high - field.low > 20) return undefined
+  const count = field.high - field.low + 1
+  return Array.from({ length: count }, (_, index) => ({ label: String(field.low + index), value: field.low + index }))
+}
+
+/** A strict JSON schema for the fields, in the form that all providers take. */
+export function schemaOf(fields: Field[], reasoning: boolean): Record<string, unknown> {
+  const properties: Record<string, unknown> = {}
+  if (reasoning) properties.reasoning = { type: 'string', description: 'A short reasoning that leads to the score.' }
+  for (const field of fields) {
+    const description = field.description ? { description: field.description } : {}
+    const choices = choicesOf(field)
+    if (field.kind === 'boolean') properties[field.name] = { type: 'boolean', ...description }
+    else if (field.kind === 'label') properties[field.name] = { type: 'string', enum: field.labels, ...description }
+    else if (choices) properties[field.name] = { type: 'integer', enum: choices.map((c) => c.value), ...description }
+    else properties[field.name] = { type: field.integer ? 'integer' : 'number', ...description }
+  }
+  return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false }
+}

@@ -1,0 +1,52 @@
+/** Scores a stream: work starts as inputs come, verdicts leave in input order. */
+
+/** Most verdicts that may be waiting or finished out of order, so that an endless input is not read to its end. */
+const window = 256
+
+export async function* scoreInOrder<Input, Result>(
+  inputs: Iterable<Input> | AsyncIterable<Input>,
+  score: (input: Input) => Promise<Result>
+): AsyncGenerator<Result> {
+  const pending: Promise<Result>[] = []
+  let readError: { error: unknown } | undefined
+  let ended = false
+  let wake: () => void = () => undefined
+  let stopped = false
+  // Reads on while the consumer waits for the oldest verdict: inputs may come slowly, as completions do.
+  const reading = (async () => {
+    for await (const input of inputs) {
+      if (stopped) return
+      const result = score(input)
+      result.catch(() => undefined)
+      pending.push(result)
+      wake()
+      while (pending.length >= window && !stopped) await new Promise<void>((resolve) => (room = resolve))
+      if (stopped) return
+    }
+  })()
+    .catch((error: unknown) => {
+      readError = { error }
+    })
+    .finally(() => {
+      ended = true
+      wake()
+    })
+  let room: () => void = () => undefined
+  try {
+    for (;;) {
+      const next = pending[0]
+      if (next) {
+        const result = await next
+        pending.shift()
+        room()
+        yield result
+      } else if (ended) break
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+    if (readError) throw (readError as { error: unknown }).error
+  } finally {
+    stopped = true
+    room()
+    void reading
+  }
+}

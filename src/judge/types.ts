@@ -1,0 +1,98 @@
+/** The judge's vocabulary: what is judged and what comes back. */
+import type { Message } from '../policy/types.js'
+
+/** One thing to judge: an answer in its context. Other fields of the data set are in `item`. */
+export interface JudgeInput {
+  /** Identifies the input in results and in the ledger's listings; not part of the cache key. */
+  id?: string
+  messages: Message[]
+  /** The answer to judge. */
+  completion: string
+  /** The data set's other fields, for templates (`{{ item.label }}`). */
+  item?: Record<string, unknown>
+  /** A reference answer, where there is one. */
+  reference?: string
+  /** Where the answer stands in its rollout, for reward functions; not part of the cache key of a model judge. */
+  group?: { id: string; index: number; size: number }
+}
+
+/** Why a verdict has no score. */
+export type UnscoredReason =
+  | 'timeout'
+  | 'refusal'
+  | 'unparseable'
+  | 'truncated'
+  | 'provider_error'
+  | 'rate_limited'
+  | 'out_of_range'
+  | 'empty_answer'
+  | 'budget'
+  | 'cancelled'
+  | 'function_error'
+  | 'low_mass'
+
+export type VerdictFlag = 'truncated' | 'repaired' | 'refused' | 'reasked' | 'low_mass' | 'injected' | 'cached'
+
+export interface Usage {
+  inputTokens: number
+  outputTokens: number
+}
+
+/** A judge's answer for one completion. */
+export interface Verdict {
+  id?: string
+  /** In the rubric's scale; `null` = unscored (never 0 for a failure). */
+  score: number | null
+  /** Why `score` is null; absent where scored. */
+  reason?: UnscoredReason
+  /** A human sentence about what went wrong, where unscored. */
+  detail?: string
+  /** Score → probability (sums to 1), where the provider returned log-probs. */
+  distribution?: Record<string, number>
+  /** Probability that the judge gave to the scores as a whole, before `distribution` was normalised; in [0, 1]. */
+  mass?: number
+  /** Score per criterion, where the rubric has criteria and the judge gave them. */
+  criteria?: Record<string, number | null>
+  rationale?: string
+  usage: Usage
+  /** US dollars; null where the price is unknown, 0 where nothing was paid (cached, local). */
+  cost: number | null
+  /** Milliseconds from first attempt to verdict; 0 for a cached one. */
+  latency: number
+  attempts: number
+  flags: VerdictFlag[]
+  /** Ledger key, where a ledger is in use. */
+  key?: string
+}
+
+/** Anything that scores answers: a provider-backed judge, a native judge, a function. */
+export interface Judge {
+  readonly name: string
+  /** Verdicts in input order, each yielded as soon as it and all before it are there. */
+  score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict>
+  scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]>
+  /** One verdict; never rejects for a failed call (that is an unscored verdict), only for a programming fault. */
+  scoreOne(input: JudgeInput, options?: ScoreOptions): Promise<Verdict>
+  /** Counters since creation. */
+  readonly metrics: JudgeMetrics
+  close(): Promise<void>
+}
+
+export interface ScoreOptions {
+  signal?: AbortSignal
+}
+
+export interface JudgeMetrics {
+  verdicts: number
+  unscored: number
+  cached: number
+  calls: number
+  retries: number
+  inputTokens: number
+  outputTokens: number
+  /** US dollars of calls with a known price. */
+  cost: number
+  /** Calls in flight and verdicts waiting. */
+  inFlight: number
+  queued: number
+}
