@@ -106,7 +106,7 @@ class Conversation {
         this.flags.add('refused')
         throw new Stop('refusal', reply.refusal ?? (reply.text.slice(0, 300) || 'the judge refused'))
       }
-      const parsed = parseReply(reply.text, this.question.fields)
+      const parsed = parseReply(reply.text, this.question.fields, reply.finishReason === 'length')
       if (reply.finishReason === 'length') this.flags.add('truncated')
       if (parsed.ok) {
         if (parsed.repaired) this.flags.add('repaired')

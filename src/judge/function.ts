@@ -30,7 +30,7 @@ export async function loadFunction(path: string, folder = process.cwd()): Promis
   try {
     if (/\.[cm]?ts$/.test(file)) {
       const { createJiti } = await import('jiti')
-      exported = await createJiti(import.meta.url).import(file, { default: true })
+      exported = await createJiti(import.meta.url, { nativeModules: ['adjudge', 'lmdb'] }).import(file, { default: true })
     } else exported = ((await import(pathToFileURL(file).href)) as { default?: unknown }).default
   } catch (cause) {
     throw new AdjudgeError('FUNCTION_INVALID', `function ${path}: cannot be loaded (${messageOf(cause)})`, { cause })

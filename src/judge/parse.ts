@@ -7,8 +7,8 @@ export type Parsed =
   /** `error` is written to be shown to the judge when it is asked again. */
   | { ok: false; reason: 'unparseable' | 'out_of_range'; error: string }
 
-/** `text` as the provider returned it; a reply that was cut gives only the values that are whole. */
-export function parseReply(text: string, fields: Field[]): Parsed {
+/** `text` as the provider returned it; one that was `cut` at the token limit gives only values that are surely whole. */
+export function parseReply(text: string, fields: Field[], cut = false): Parsed {
   const stripped = text.replace(/<think>[\s\S]*?<\/think>/g, '').trim()
   if (stripped === '') return { ok: false, reason: 'unparseable', error: 'The reply was empty.' }
   const strict = strictObject(stripped)
@@ -16,7 +16,9 @@ export function parseReply(text: string, fields: Field[]): Parsed {
   const found = lastObject(stripped, fields)
   if (found) return take(found, fields, true)
   const first = fields[0]
-  if (fields.length === 1 && first) return fromPattern(stripped, first)
+  // In a reply that was cut, or in an object that never closes, the last digits may be missing.
+  const open = cut || stripped.lastIndexOf('{') > stripped.lastIndexOf('}')
+  if (fields.length === 1 && first && !open) return fromPattern(stripped, first)
   return { ok: false, reason: 'unparseable', error: 'The reply held no JSON object.' }
 }
 

@@ -36,6 +36,7 @@ export interface Combined {
   criteria?: Record<string, number | null>
   distribution?: Record<string, number>
   mass?: number
+  label?: string
 }
 
 /** The strings that stand for a field's values in a closed choice, or undefined where there are too many. */

@@ -54,6 +54,8 @@ export interface Verdict {
   /** Score per criterion, where the rubric has criteria and the judge gave them. */
   criteria?: Record<string, number | null>
   rationale?: string
+  /** What a labelling judge (label_model) chose. */
+  label?: string
   usage: Usage
   /** US dollars; null where the price is unknown, 0 where nothing was paid (cached, local). */
   cost: number | null
