@@ -56,6 +56,7 @@ async function modelGrader(
         ...messagesFor(templates, scope, field, reasoning),
         fields: [field],
         reasoning,
+        rule: spec.passing_labels ?? null,
         combine: ({ result }) => ({
           score: result!.value as number,
           ...(result!.distribution ? { distribution: result!.distribution } : {}),

@@ -122,12 +122,13 @@ export class Pipeline {
   }
 
   private keyOf(question: Question): string {
-    const { fields, reasoning, messages, choicePrompts } = question
+    const { fields, reasoning, rule, messages, choicePrompts } = question
     const content = {
       format: 1,
       identity: this.options.performer.identity,
       schema: schemaOf(fields, reasoning),
       fields,
+      rule,
       messages,
       choicePrompts: choicePrompts ?? null
     }

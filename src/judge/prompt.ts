@@ -125,6 +125,7 @@ export function renderQuestion(
     fields,
     reasoning,
     injected: answer.injected,
+    rule: { scale: [rubric.scale.low, rubric.scale.high], criteria: rubric.criteria ?? [] },
     combine: (answers: Answers): Combined => combineCriteria(rubric, answers)
   }
   if (options.template) {

@@ -28,6 +28,8 @@ export interface Question {
   injected: boolean
   /** Closed-choice form for judges that only compare continuations: one prompt per field. */
   choicePrompts?: Message[][]
+  /** What `combine` goes by beside the answers (weights, vetoes, passing labels): part of the ledger's key. */
+  rule: unknown
   combine(answers: Answers): Combined
 }
 

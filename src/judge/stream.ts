@@ -11,6 +11,7 @@ export async function* scoreInOrder<Input, Result>(
   let readError: { error: unknown } | undefined
   let ended = false
   let wake: () => void = () => undefined
+  let room: () => void = () => undefined
   let stopped = false
   // Reads on while the consumer waits for the oldest verdict: inputs may come slowly, as completions do.
   const reading = (async () => {
@@ -31,7 +32,6 @@ export async function* scoreInOrder<Input, Result>(
       ended = true
       wake()
     })
-  let room: () => void = () => undefined
   try {
     for (;;) {
       const next = pending[0]

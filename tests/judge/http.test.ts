@@ -77,6 +77,7 @@ describe('a judge over HTTP', () => {
   it.each<[string, Answer]>([
     ['500', { status: 500 }],
     ['a broken connection', 'reset'],
+    ['a connection that breaks within the reply', 'cut'],
     ['a body that is not JSON', { raw: '{"id": "chat' }],
     ['a call that hangs', 'hang']
   ])('recovers from %s', async (_, failure) => {
@@ -101,6 +102,8 @@ describe('a judge over HTTP', () => {
     ['null', { content: score(null) }, 'unparseable', {}],
     ['a fraction on a whole-number scale', { content: score(3.5) }, 'unparseable', {}],
     ['an empty reply', { content: '' }, 'unparseable', {}],
+    ['JSON that is no completion', { raw: '[]' }, 'unparseable', {}],
+    ['null for a completion', { raw: 'null' }, 'unparseable', {}],
     ['a reply cut before its number', { content: '{"score": ', finish: 'length' }, 'truncated', {}],
     ['a reply cut after a digit', { content: '{"score": 4', finish: 'length' }, 'truncated', {}]
   ])('gives null, never 0, for %s', async (_, answer, reason, options) => {

@@ -49,14 +49,24 @@ describe('the ledger', () => {
   })
 
   it('asks again where rubric, model or parameters differ', async () => {
-    server = await startServer(() => ({ content: score(4) }))
-    const variants: Partial<JudgeOptions>[] = [{}, { model: 'other' }, { temperature: 0.5 }, { rubric: { ...rubric, aim: 'Else' } }]
+    server = await startServer(() => ({ content: JSON.stringify({ score: 4, polite: 2, brief: 4 }) }))
+    const weighed = (weight: number): Rubric => ({ ...rubric, criteria: [{ name: 'polite', weight }, { name: 'brief' }] })
+    const variants: Partial<JudgeOptions>[] = [
+      {},
+      { model: 'other' },
+      { temperature: 0.5 },
+      { rubric: { ...rubric, aim: 'Else' } },
+      { rubric: weighed(1) },
+      { rubric: weighed(3) }
+    ]
+    const scores: (number | null)[] = []
     for (const options of variants) {
       const judge = await open_(options)
-      await judge.scoreOne({ messages, completion: 'hi' })
+      scores.push((await judge.scoreOne({ messages, completion: 'hi' })).score)
       await judge.close()
     }
     expect(server.requests).toHaveLength(variants.length)
+    expect(scores).toEqual([4, 4, 4, 4, 3, 2.5])
   })
 
   it('never answers with a failure, but keeps it on record', async () => {

@@ -18,6 +18,8 @@ export type Answer =
   | { raw: string }
   | 'hang'
   | 'reset'
+  /** Closes the connection in the middle of the body. */
+  | 'cut'
 
 export interface TestServer {
   url: string
@@ -58,6 +60,12 @@ function respond(response: ServerResponse, request: IncomingMessage, answer: Ans
   if (answer === 'hang') return
   if (answer === 'reset') {
     request.socket.destroy()
+    return
+  }
+  if (answer === 'cut') {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': '5000' })
+    response.write('{"id": "chatcmpl-1", "choices": [')
+    setTimeout(() => request.socket.destroy(), 20)
     return
   }
   if ('raw' in answer) {

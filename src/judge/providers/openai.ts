@@ -65,7 +65,7 @@ export async function openaiProvider(options: ProviderOptions): Promise<Provider
 
 function replyOf(completion: ChatCompletion): ProviderReply {
   // A proxy may answer 200 with anything at all.
-  const choice = (completion as Partial<ChatCompletion>).choices?.[0]
+  const choice = (completion as Partial<ChatCompletion> | null)?.choices?.[0]
   const message = choice?.message as ChatCompletion.Choice['message'] | undefined
   const finish = choice?.finish_reason
   const refusal = message?.refusal ?? undefined
@@ -75,8 +75,8 @@ function replyOf(completion: ChatCompletion): ProviderReply {
     text,
     ...(tokens ? { tokens } : {}),
     usage: {
-      inputTokens: completion.usage?.prompt_tokens ?? 0,
-      outputTokens: completion.usage?.completion_tokens ?? 0
+      inputTokens: (completion as ChatCompletion | null)?.usage?.prompt_tokens ?? 0,
+      outputTokens: (completion as ChatCompletion | null)?.usage?.completion_tokens ?? 0
     },
     finishReason:
       refusal !== undefined || finish === 'content_filter'
