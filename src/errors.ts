@@ -1,0 +1,54 @@
+/**
+ * Every error that adjudge throws on purpose carries a code of this table, from TypeScript and from the native engine
+ * alike. Codes are stable and never reused; messages name the file, line or field, what was expected, and the cure.
+ */
+export const errorCodes = {
+  ADDON_NOT_BUILT: 'The native addon is missing or cannot be loaded',
+  ALGORITHM_INVALID: 'An RL algorithm or preset has a wrong field or value',
+  ALL_UNSCORED: 'The judge gave no usable score for a whole step',
+  ARGUMENT_INVALID: 'An argument has a wrong type, shape or range',
+  BUDGET_REACHED: 'The token or money limit of the run was reached',
+  BUFFER_BUSY: 'Another job is writing to this buffer',
+  CANCELLED: 'The work was cancelled by its signal',
+  CHECKPOINT_INVALID: 'A checkpoint is incomplete, corrupted or of another run',
+  CONFIG_INVALID: 'A configuration has a wrong key or value',
+  CONTEXT_EXCEEDED: 'A sequence is longer than the context of the model',
+  DATA_EMPTY: 'A data set has no items',
+  DATA_INVALID: 'A line of a data set cannot be read',
+  DISPOSED: 'The object was disposed and cannot be used any more',
+  FAMILY_UNSUPPORTED: 'The model family is not supported',
+  FILE_CORRUPT: 'A file is truncated, or its contents contradict each other',
+  FILE_NOT_FOUND: 'A file or folder does not exist',
+  FILE_UNREADABLE: 'A file cannot be read',
+  FILE_UNWRITABLE: 'A file cannot be written: permission, full disk or a missing folder',
+  FORMAT_NEWER: 'The file was written by a newer version of adjudge',
+  FUNCTION_INVALID: 'A reward or judge function cannot be loaded or returned something that is no score',
+  GRADER_INVALID: 'A grader has a wrong field or value',
+  INTERNAL: 'A defect in adjudge itself',
+  JUDGE_INVALID: 'A judge has a wrong option',
+  JUDGE_UNREACHABLE: 'The judge cannot be reached',
+  LEDGER_FORMAT: 'The ledger has another format or belongs to something else',
+  LEDGER_OPEN: 'The ledger cannot be opened',
+  LEDGER_WRITE: 'A verdict cannot be written to the ledger',
+  MEMORY_EXCEEDED: 'The plan needs more memory than there is',
+  MODEL_INVALID: 'A model has a missing tensor, a wrong shape or a wrong config',
+  RUBRIC_INVALID: 'A rubric has a wrong field or value',
+  TOKENIZER_INVALID: 'The tokenizer is missing, cannot be read, or does not fit the model'
+} as const
+
+export type ErrorCode = keyof typeof errorCodes
+
+export class AdjudgeError extends Error {
+  override readonly name = 'AdjudgeError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** True for errors of adjudge; the native engine's errors become `AdjudgeError` at the binding. */
+export function isAdjudgeError(error: unknown): error is AdjudgeError {
+  return error instanceof AdjudgeError
+}

@@ -1,0 +1,76 @@
+/** Shapes that the policy shares with the judge, the RL layer and the trainer. */
+
+/** One chat message. `content` is text; other content parts are a later matter. */
+export interface Message {
+  role: 'system' | 'user' | 'assistant' | 'tool'
+  content: string
+}
+
+/** What a completion is asked for: chat messages (rendered by the chat template), raw text, or token ids. */
+export type Prompt = { messages: Message[] } | { text: string } | { tokens: Int32Array | number[] }
+
+/** Why a completion ended: end-of-sequence token, stop string, token limit, or cancelled by its signal. */
+export type FinishReason = 'stop' | 'stop_string' | 'length' | 'cancelled'
+
+/** One sampled answer. All arrays have one entry per completion token (the end-of-sequence token included). */
+export interface Completion {
+  /** Decoded text, special tokens left out; cut before a stop string. */
+  text: string
+  tokens: Int32Array
+  /** Natural log-probs under softmax(logits / temperature): what the loss uses. */
+  logProbs: Float32Array
+  /** Natural log-probs of the distribution really sampled from (after top-k, top-p, min-p, penalties). */
+  samplingLogProbs: Float32Array
+  finishReason: FinishReason
+  /** The most probable tokens at each position, where `topLogProbs` was asked for. */
+  topLogProbs?: { token: number; logProb: number }[][]
+}
+
+/** The n completions of one prompt. */
+export interface Group {
+  prompt: Prompt
+  promptTokens: Int32Array
+  completions: Completion[]
+  /** Temperature of the rollout; log-probs in training are taken at the same temperature. */
+  temperature: number
+  /** The policy's weights version at rollout: equal to `policy.version` means on-policy, ratio exactly 1. */
+  version: number
+}
+
+/** A sequence to score or train on: the prompt is context, log-probs are of `tokens`. */
+export interface Sequence {
+  promptTokens: Int32Array | number[]
+  tokens: Int32Array | number[]
+  /** 1 = token counts (default), 0 = tool result or other foreign text. */
+  mask?: Uint8Array | number[]
+}
+
+export interface GenerateOptions {
+  /** Completions per prompt. Default 1. */
+  n?: number
+  /** Most tokens per completion. Default 128. */
+  maxTokens?: number
+  /** 0 = greedy. Default 1. */
+  temperature?: number
+  /** Keep the k most probable tokens; 0 = all. Default 0. */
+  topK?: number
+  /** Keep the smallest set with this probability mass, in (0, 1]. Default 1. */
+  topP?: number
+  /** Drop tokens below minP × the largest probability, in [0, 1). Default 0. */
+  minP?: number
+  /** Divide positive and multiply negative logits of tokens already seen. Default 1. */
+  repetitionPenalty?: number
+  /** Texts that end a completion. */
+  stop?: string[]
+  /** Same seed, same tokens, whatever the threads and the batch. Default 0. */
+  seed?: number
+  /** Return this many most probable tokens per position (0–20). Default 0. */
+  topLogProbs?: number
+  /** Most sequences decoded at once. Default 64. */
+  maxBatch?: number
+  /** Called as each completion finishes, while others still generate. */
+  onCompletion?: (completion: Completion, promptIndex: number, index: number) => void
+  signal?: AbortSignal
+  /** Scheduling class: a judge runs ahead of rollouts. Default 'normal'. */
+  priority?: 'normal' | 'high'
+}
