@@ -5,8 +5,18 @@ const grader = await createGrader({
   type: 'multi',
   name: 'right_and_short',
   graders: {
-    right: { type: 'string_check', operation: 'ilike', input: '{{ sample.output_text }}', reference: '{{ item.capital }}' },
-    close: { type: 'text_similarity', evaluation_metric: 'fuzzy_match', input: '{{ sample.output_text }}', reference: '{{ item.capital }}' },
+    right: {
+      type: 'string_check',
+      operation: 'ilike',
+      input: '{{ sample.output_text }}',
+      reference: '{{ item.capital }}'
+    },
+    close: {
+      type: 'text_similarity',
+      evaluation_metric: 'fuzzy_match',
+      input: '{{ sample.output_text }}',
+      reference: '{{ item.capital }}'
+    },
     short: { type: 'javascript', source: 'function grade(sample) { return sample.output_text.length < 40 ? 1 : 0 }' }
   },
   calculate_output: '0.6 * right + 0.2 * close + 0.2 * short'

@@ -14,7 +14,15 @@ const judge = await createJudge({
   ...(process.env.JUDGE_URL ? { baseURL: process.env.JUDGE_URL } : {}),
   rubric: {
     aim: 'Replies to customers',
-    scale: { low: 1, high: 5, anchors: { 1: 'rude or off the subject', 3: 'polite but incomplete', 5: 'polite, complete, at most two sentences' } }
+    scale: {
+      low: 1,
+      high: 5,
+      anchors: {
+        1: 'rude or off the subject',
+        3: 'polite but incomplete',
+        5: 'polite, complete, at most two sentences'
+      }
+    }
   },
   ledger: 'runs/judge-rubric/ledger'
 })

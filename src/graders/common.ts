@@ -16,7 +16,12 @@ export function textField(spec: GraderSpec, field: string, where: string): strin
 }
 
 /** A text field with one of a few values. */
-export function choiceField<T extends string>(spec: GraderSpec, field: string, choices: readonly T[], where: string): T {
+export function choiceField<T extends string>(
+  spec: GraderSpec,
+  field: string,
+  choices: readonly T[],
+  where: string
+): T {
   const value = spec[field]
   const found = choices.find((choice) => choice === value)
   if (found === undefined) {

@@ -27,7 +27,10 @@ export async function labelModelGrader(spec: GraderSpec, where: string, options:
   const passing = labelsOf(spec, 'passing_labels', where)
   const stray = passing.find((label) => !labels.includes(label))
   if (stray !== undefined) {
-    throw new AdjudgeError('GRADER_INVALID', `${where}.passing_labels holds ${stray}; expected some of ${labels.join(', ')}`)
+    throw new AdjudgeError(
+      'GRADER_INVALID',
+      `${where}.passing_labels holds ${stray}; expected some of ${labels.join(', ')}`
+    )
   }
   return modelGrader(spec, where, options, { name: 'result', kind: 'label', labels }, (label) => ({
     score: passing.includes(label as string) ? 1 : 0
@@ -101,14 +104,20 @@ function messagesFor(
 
 function messagesOf(spec: GraderSpec, where: string): MessageTemplate[] {
   if (!Array.isArray(spec.input) || spec.input.length === 0) {
-    throw new AdjudgeError('GRADER_INVALID', `${where}.input is ${JSON.stringify(spec.input) ?? 'missing'}; expected messages`)
+    throw new AdjudgeError(
+      'GRADER_INVALID',
+      `${where}.input is ${JSON.stringify(spec.input) ?? 'missing'}; expected messages`
+    )
   }
   return (spec.input as unknown[]).map((message, index) => {
     const place = `${where}.input[${index}]`
     const { role, content } = (message ?? {}) as { role?: unknown; content?: unknown }
     const known = role === 'developer' ? 'system' : role
     if (known !== 'system' && known !== 'user' && known !== 'assistant') {
-      throw new AdjudgeError('GRADER_INVALID', `${place}.role is ${JSON.stringify(role) ?? 'missing'}; expected system, developer, user or assistant`)
+      throw new AdjudgeError(
+        'GRADER_INVALID',
+        `${place}.role is ${JSON.stringify(role) ?? 'missing'}; expected system, developer, user or assistant`
+      )
     }
     return { role: known, content: Template.parse(contentText(content, place), `${place}.content`) }
   })
@@ -123,7 +132,10 @@ function contentText(content: unknown, place: string): string {
       if (typeof part === 'string') return part
       const { type, text } = (part ?? {}) as { type?: unknown; text?: unknown }
       if ((type === 'input_text' || type === 'output_text' || type === 'text') && typeof text === 'string') return text
-      throw new AdjudgeError('GRADER_INVALID', `${place}.content holds ${JSON.stringify(type) ?? 'no text'}; expected text`)
+      throw new AdjudgeError(
+        'GRADER_INVALID',
+        `${place}.content holds ${JSON.stringify(type) ?? 'no text'}; expected text`
+      )
     })
     .join('')
 }
@@ -141,7 +153,10 @@ function rangeOf(spec: GraderSpec, where: string): [number, number] {
 function labelsOf(spec: GraderSpec, name: string, where: string): string[] {
   const labels = spec[name]
   if (!Array.isArray(labels) || labels.length === 0 || !labels.every((label) => typeof label === 'string')) {
-    throw new AdjudgeError('GRADER_INVALID', `${where}.${name} is ${JSON.stringify(labels) ?? 'missing'}; expected texts`)
+    throw new AdjudgeError(
+      'GRADER_INVALID',
+      `${where}.${name} is ${JSON.stringify(labels) ?? 'missing'}; expected texts`
+    )
   }
   return labels as string[]
 }
@@ -155,15 +170,26 @@ function callOptionsOf(spec: GraderSpec, where: string, options: GraderOptions):
   const provider = (spec.provider ?? given.provider ?? 'openai') as ProviderName
   if (provider === 'function' || !providerNames.includes(provider)) {
     const known = providerNames.filter((name) => name !== 'function').join(', ')
-    throw new AdjudgeError('GRADER_INVALID', `${where}.provider is ${JSON.stringify(provider)}; expected one of ${known}`)
+    throw new AdjudgeError(
+      'GRADER_INVALID',
+      `${where}.provider is ${JSON.stringify(provider)}; expected one of ${known}`
+    )
   }
   // A native model that is already loaded is handed in by the options; the grader's name for it is only a name.
-  const model = given.model !== undefined && typeof given.model !== 'string' ? given.model : textField(spec, 'model', where)
+  const model =
+    given.model !== undefined && typeof given.model !== 'string' ? given.model : textField(spec, 'model', where)
   const maxTokens = number('max_completions_tokens', 'max_completion_tokens', 'max_tokens') ?? given.maxTokens
   const temperature = number('temperature') ?? given.temperature
   const seed = number('seed') ?? given.seed
   const baseURL = typeof spec.base_url === 'string' ? spec.base_url : given.baseURL
-  const { rubric: _rubric, function: _function, reasoning: _reasoning, prompt: _prompt, emptyAnswer: _empty, ...rest } = given
+  const {
+    rubric: _rubric,
+    function: _function,
+    reasoning: _reasoning,
+    prompt: _prompt,
+    emptyAnswer: _empty,
+    ...rest
+  } = given
   return {
     ...rest,
     provider,

@@ -22,7 +22,10 @@ export async function multiGrader(
   try {
     for (const [key, part] of parts) {
       if (part.type === 'multi') {
-        throw new AdjudgeError('GRADER_INVALID', `${where}.graders.${key} is a multi grader; a multi may not hold another`)
+        throw new AdjudgeError(
+          'GRADER_INVALID',
+          `${where}.graders.${key} is a multi grader; a multi may not hold another`
+        )
       }
       graders.set(key, await make(part, `${where}.graders.${key}`))
     }
@@ -80,7 +83,8 @@ function partsOf(spec: GraderSpec, where: string): Map<string, GraderSpec> {
   for (const [key, grader] of entries) {
     if (typeof grader !== 'object' || grader === null) throw wrong(`holds ${JSON.stringify(grader)}; expected graders`)
     if (key === undefined) throw wrong('holds a grader without a name; the formula needs one')
-    if (!/^[A-Za-z_]\w*$/.test(key)) throw wrong(`holds the name ${JSON.stringify(key)}; expected letters, digits and _`)
+    if (!/^[A-Za-z_]\w*$/.test(key))
+      throw wrong(`holds the name ${JSON.stringify(key)}; expected letters, digits and _`)
     if (parts.has(key)) throw wrong(`holds the name ${key} twice`)
     parts.set(key, grader)
   }

@@ -22,7 +22,18 @@ export function stringCheckGrader(spec: GraderSpec, where: string): Grader {
   })
 }
 
-const otherMetrics = ['bleu', 'gleu', 'meteor', 'cosine', 'rouge_1', 'rouge_2', 'rouge_3', 'rouge_4', 'rouge_5', 'rouge_l']
+const otherMetrics = [
+  'bleu',
+  'gleu',
+  'meteor',
+  'cosine',
+  'rouge_1',
+  'rouge_2',
+  'rouge_3',
+  'rouge_4',
+  'rouge_5',
+  'rouge_l'
+]
 
 /** A similarity in [0, 1]. */
 export function textSimilarityGrader(spec: GraderSpec, where: string): Grader {

@@ -39,7 +39,10 @@ export const JudgeConfigSchema = Type.Object(
     price_table: Type.Optional(
       Type.Record(
         Type.String(),
-        Type.Object({ input: Type.Number({ minimum: 0 }), output: Type.Number({ minimum: 0 }) }, { additionalProperties: false })
+        Type.Object(
+          { input: Type.Number({ minimum: 0 }), output: Type.Number({ minimum: 0 }) },
+          { additionalProperties: false }
+        )
       )
     )
   },

@@ -70,7 +70,9 @@ export async function openCaller(
 }
 
 const modelName = (options: CallOptions): string =>
-  typeof options.model === 'string' ? options.model : ((options.model as { name?: string } | undefined)?.name ?? 'model')
+  typeof options.model === 'string'
+    ? options.model
+    : ((options.model as { name?: string } | undefined)?.name ?? 'model')
 
 async function openPerformer(options: CallOptions, model: string, maxTokens: number): Promise<Performer> {
   if (options.provider === 'native') {
@@ -109,7 +111,9 @@ async function openProvider(options: CallOptions, model: string): Promise<Provid
 /** Names a model by its content: one trained anew in the same place is another judge, one that was moved is the same. */
 async function weightsOf(path: string): Promise<string> {
   const folder = statSync(path).isDirectory()
-  const files = folder ? readdirSync(path).filter((name) => /^(config|adapter_config)\.json$|\.safetensors$/.test(name)) : ['']
+  const files = folder
+    ? readdirSync(path).filter((name) => /^(config|adapter_config)\.json$|\.safetensors$/.test(name))
+    : ['']
   const hash = createHash('sha256')
   for (const file of files.sort()) {
     hash.update(file)

@@ -91,7 +91,10 @@ function expected(schema: TSchema): string {
 function offsetOf(document: Document, path: string): number | undefined {
   let node: unknown = document.contents
   let offset = (node as { range?: [number, number, number] } | null)?.range?.[0]
-  for (const part of path.split('/').slice(1).map((p) => p.replaceAll('~1', '/').replaceAll('~0', '~'))) {
+  for (const part of path
+    .split('/')
+    .slice(1)
+    .map((p) => p.replaceAll('~1', '/').replaceAll('~0', '~'))) {
     if (isMap(node)) {
       const pair = node.items.find((item) => String(isScalar(item.key) ? item.key.value : item.key) === part)
       if (!pair) return offset

@@ -18,19 +18,23 @@ export interface FunctionInput {
 }
 
 /** A number, null (unscored), or an object with `score` and whatever else of a verdict it knows. */
-export type FunctionOutput = number | null | { score: number | null; rationale?: string; criteria?: Record<string, number | null> }
+export type FunctionOutput =
+  number | null | { score: number | null; rationale?: string; criteria?: Record<string, number | null> }
 
 export type JudgeFunction = (input: FunctionInput) => FunctionOutput | Promise<FunctionOutput>
 
 /** Loads a module's default export. Throws FUNCTION_INVALID where it is absent, broken, or no function. */
 export async function loadFunction(path: string, folder = process.cwd()): Promise<JudgeFunction> {
   const file = resolve(folder, path)
-  if (!existsSync(file)) throw new AdjudgeError('FUNCTION_INVALID', `function ${path}: no such file (looked in ${folder})`)
+  if (!existsSync(file))
+    throw new AdjudgeError('FUNCTION_INVALID', `function ${path}: no such file (looked in ${folder})`)
   let exported: unknown
   try {
     if (/\.[cm]?ts$/.test(file)) {
       const { createJiti } = await import('jiti')
-      exported = await createJiti(import.meta.url, { nativeModules: ['adjudge', 'lmdb'] }).import(file, { default: true })
+      exported = await createJiti(import.meta.url, { nativeModules: ['adjudge', 'lmdb'] }).import(file, {
+        default: true
+      })
     } else exported = ((await import(pathToFileURL(file).href)) as { default?: unknown }).default
   } catch (cause) {
     throw new AdjudgeError('FUNCTION_INVALID', `function ${path}: cannot be loaded (${messageOf(cause)})`, { cause })

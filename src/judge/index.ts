@@ -9,5 +9,6 @@ export { checkDocument, checkObject, nearest, type Problem } from './document.js
 export { costOf, priceOf, priceTable, priceTableDate, type Price } from './prices.js'
 export type { PromptTemplate } from './prompt.js'
 export type { NativeScorer } from './providers/native.js'
+export { probeProvider, type Reachable } from './reachable.js'
 export { checkRubric, loadRubric, parseRubric, RubricSchema, type Criterion, type Rubric } from './rubric.js'
 export type * from './types.js'

@@ -79,7 +79,10 @@ export function checkCallOptions(options: CallOptions): void {
       `judge: provider is ${JSON.stringify(options.provider)}; expected one of ${providerNames.join(', ')}`
     )
   }
-  const positive = (name: 'concurrency' | 'timeout' | 'deadline' | 'attempts' | 'maxTokens', integer: boolean): void => {
+  const positive = (
+    name: 'concurrency' | 'timeout' | 'deadline' | 'attempts' | 'maxTokens',
+    integer: boolean
+  ): void => {
     const value = options[name]
     if (value === undefined) return
     if (typeof value !== 'number' || !(value > 0) || (integer && !Number.isInteger(value))) {

@@ -58,7 +58,9 @@ function take(object: Record<string, unknown>, fields: Field[], repaired: boolea
     if (error) return { ok: false, ...error }
     answers[field.name] = { value: value as FieldValue }
   }
-  const rationale = ['reasoning', 'rationale', 'explanation'].map((key) => object[key]).find((v) => typeof v === 'string')
+  const rationale = ['reasoning', 'rationale', 'explanation']
+    .map((key) => object[key])
+    .find((v) => typeof v === 'string')
   return { ok: true, answers, repaired, ...(rationale ? { rationale: rationale as string } : {}) }
 }
 
@@ -109,7 +111,10 @@ function fromPattern(text: string, field: Field): Parsed {
   const bare = new RegExp(String.raw`^[\s*\[("'\x60]*${number}[\s*\])"'\x60.]*$`).exec(text)
   const marked = [
     ...text.matchAll(
-      new RegExp(String.raw`(?:\b(?:score|rating|grade|result)\b["'*\s]*(?:is|of|:|=)?["'*\s]*|\[\[\s*)${number}(?![\d%])`, 'gi')
+      new RegExp(
+        String.raw`(?:\b(?:score|rating|grade|result)\b["'*\s]*(?:is|of|:|=)?["'*\s]*|\[\[\s*)${number}(?![\d%])`,
+        'gi'
+      )
     )
   ].pop()
   const match = bare ?? marked

@@ -49,7 +49,10 @@ export function classify(error: unknown, timedOut: boolean, timeout: number): Fa
   if (code === 'ETIMEDOUT' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
     return { kind: 'retry', reason: 'timeout', detail }
   }
-  if ((code && connectionCodes.has(code)) || /fetch failed|connection error|terminated|socket|premature close/i.test(detail)) {
+  if (
+    (code && connectionCodes.has(code)) ||
+    /fetch failed|connection error|terminated|socket|premature close/i.test(detail)
+  ) {
     return { kind: 'connection', reason: 'provider_error', detail }
   }
   // A body that is not JSON: a proxy's page, or a reply cut on its way.
@@ -67,7 +70,10 @@ export function backOff(failure: Failure, attempt: number, random: () => number 
 }
 
 /** `retry-after-ms`, or `retry-after` in seconds or as a date. */
-export function retryAfterOf(headers: { get(name: string): string | null } | undefined, now = Date.now()): number | undefined {
+export function retryAfterOf(
+  headers: { get(name: string): string | null } | undefined,
+  now = Date.now()
+): number | undefined {
   if (!headers) return undefined
   const milliseconds = Number(headers.get('retry-after-ms') ?? NaN)
   if (milliseconds >= 0) return milliseconds

@@ -41,7 +41,12 @@ describe('string_check', () => {
 })
 
 describe('templates', () => {
-  const echo = (template: string): GraderSpec => ({ type: 'string_check', input: template, reference: '{{ item.want }}', operation: 'eq' })
+  const echo = (template: string): GraderSpec => ({
+    type: 'string_check',
+    input: template,
+    reference: '{{ item.want }}',
+    operation: 'eq'
+  })
 
   it.each([
     ['{{ sample.output_json.a[0].b }}', '{"a": [{"b": "deep"}]}', 'deep'],
@@ -54,9 +59,12 @@ describe('templates', () => {
     expect(await scoreOf(echo(template), output, { want, n: 3, list: ['x', 'y'], 'two words': 'there' })).toBe(1)
   })
 
-  it.each(['{{ process.env.HOME }}', '{{ item }}', '{{ item.a + 1 }}', '{{ item.a', '{{ item.f() }}', '{{ }}'])('%s is refused', async (template) => {
-    await expect(createGrader(echo(template))).rejects.toMatchObject({ code: 'GRADER_INVALID' })
-  })
+  it.each(['{{ process.env.HOME }}', '{{ item }}', '{{ item.a + 1 }}', '{{ item.a', '{{ item.f() }}', '{{ }}'])(
+    '%s is refused',
+    async (template) => {
+      await expect(createGrader(echo(template))).rejects.toMatchObject({ code: 'GRADER_INVALID' })
+    }
+  )
 
   it('see own properties only', async () => {
     expect(await scoreOf(echo('{{ item.constructor.name }}'), '', { want: 'Object' })).toBeNull()
@@ -85,15 +93,24 @@ describe('text_similarity', () => {
   })
 
   it('grades, and says which metric there is', async () => {
-    const spec = { type: 'text_similarity', input: '{{ sample.output_text }}', reference: '{{ item.r }}', evaluation_metric: 'fuzzy_match', pass_threshold: 0.6 }
+    const spec = {
+      type: 'text_similarity',
+      input: '{{ sample.output_text }}',
+      reference: '{{ item.r }}',
+      evaluation_metric: 'fuzzy_match',
+      pass_threshold: 0.6
+    }
     const grader = await createGrader(spec)
     expect(await grader.grade(input('kitten', { r: 'sitting' }))).toMatchObject({ passed: true })
-    await expect(createGrader({ ...spec, evaluation_metric: 'bleu' })).rejects.toThrow(/bleu is not supported; expected fuzzy_match/)
+    await expect(createGrader({ ...spec, evaluation_metric: 'bleu' })).rejects.toThrow(
+      /bleu is not supported; expected fuzzy_match/
+    )
   })
 })
 
 describe('formulas', () => {
-  const of = (source: string, values: Record<string, number> = {}): number => Formula.parse(source, Object.keys(values)).evaluate(values)
+  const of = (source: string, values: Record<string, number> = {}): number =>
+    Formula.parse(source, Object.keys(values)).evaluate(values)
   it.each([
     ['1 + 2 * 3', 7],
     ['(1 + 2) * 3', 9],
@@ -124,8 +141,23 @@ describe('formulas', () => {
 })
 
 describe('multi', () => {
-  const parts = { right: check('ilike'), near: { type: 'text_similarity', name: 'near', input: '{{ sample.output_text }}', reference: '{{ item.label }}', evaluation_metric: 'fuzzy_match' } }
-  const multi = (graders: unknown, calculate_output = '0.5 * right + 0.5 * near', more = {}): GraderSpec => ({ type: 'multi', name: 'both', graders, calculate_output, ...more })
+  const parts = {
+    right: check('ilike'),
+    near: {
+      type: 'text_similarity',
+      name: 'near',
+      input: '{{ sample.output_text }}',
+      reference: '{{ item.label }}',
+      evaluation_metric: 'fuzzy_match'
+    }
+  }
+  const multi = (graders: unknown, calculate_output = '0.5 * right + 0.5 * near', more = {}): GraderSpec => ({
+    type: 'multi',
+    name: 'both',
+    graders,
+    calculate_output,
+    ...more
+  })
 
   it('takes a map, an array, and a single grader', async () => {
     const grader = await createGrader(multi(parts))
@@ -136,7 +168,10 @@ describe('multi', () => {
 
   it('is unscored with an unscored part, unless invalid_grade says otherwise', async () => {
     const grader = await createGrader(multi(parts))
-    expect(await grader.grade(input('yes'))).toMatchObject({ score: null, detail: expect.stringContaining('right:') as string })
+    expect(await grader.grade(input('yes'))).toMatchObject({
+      score: null,
+      detail: expect.stringContaining('right:') as string
+    })
     expect(await scoreOf(multi(parts, undefined, { invalid_grade: 0.25 }), 'yes')).toBe(0.25)
   })
 
@@ -149,7 +184,10 @@ describe('multi', () => {
     [multi({ inner: multi(parts) }, 'inner'), /may not hold another/],
     [multi(undefined), /graders is missing/],
     [multi({}, '1'), /is empty/],
-    [multi({ right: { ...parts.right, operation: 'equal' } }, 'right'), /operation is "equal"; expected one of eq, ne, like, ilike/],
+    [
+      multi({ right: { ...parts.right, operation: 'equal' } }, 'right'),
+      /operation is "equal"; expected one of eq, ne, like, ilike/
+    ],
     [{ type: 'string_chek' }, /did you mean string_check/],
     [{ type: 'python', source: '' }, /expected one of string_check/]
   ])('%# is refused with a reason', async (spec, message) => {
@@ -160,7 +198,11 @@ describe('multi', () => {
 describe('javascript', () => {
   const code = (source: string): GraderSpec => ({ type: 'javascript', source })
   it('runs grade(sample, item)', async () => {
-    expect(await scoreOf(code('function grade(sample, item) { return sample.output_text.length / item.most }'), 'four', { most: 8 })).toBe(0.5)
+    expect(
+      await scoreOf(code('function grade(sample, item) { return sample.output_text.length / item.most }'), 'four', {
+        most: 8
+      })
+    ).toBe(0.5)
   })
 
   it.each([
@@ -184,17 +226,32 @@ describe('graders that ask a model', () => {
     await server?.close()
     server = undefined
   })
-  const start = async (answer: (body: ChatBody) => Answer, spec: Partial<GraderSpec>): ReturnType<typeof createGrader> => {
+  const start = async (
+    answer: (body: ChatBody) => Answer,
+    spec: Partial<GraderSpec>
+  ): ReturnType<typeof createGrader> => {
     server = await startServer(answer)
     return createGrader(
-      { type: 'score_model', name: 'model', model: 'test', input: [{ role: 'user', content: 'Grade {{ sample.output_text }} by {{ item.by }}.' }], ...spec },
+      {
+        type: 'score_model',
+        name: 'model',
+        model: 'test',
+        input: [{ role: 'user', content: 'Grade {{ sample.output_text }} by {{ item.by }}.' }],
+        ...spec
+      },
       { judge: { baseURL: server.url } }
     )
   }
 
   it('score_model renders its prompt and gives the number', async () => {
-    const grader = await start(() => ({ content: '{"reasoning": "fair", "result": 0.75}' }), { sampling_params: { max_completions_tokens: 33 } })
-    expect(await grader.grade(input('it', { by: 'tone' }))).toMatchObject({ score: 0.75, rationale: 'fair', usage: { inputTokens: 100 } })
+    const grader = await start(() => ({ content: '{"reasoning": "fair", "result": 0.75}' }), {
+      sampling_params: { max_completions_tokens: 33 }
+    })
+    expect(await grader.grade(input('it', { by: 'tone' }))).toMatchObject({
+      score: 0.75,
+      rationale: 'fair',
+      usage: { inputTokens: 100 }
+    })
     expect(server!.requests[0]!.messages[0]!.content).toContain('Grade it by tone.')
     expect(server!.requests[0]!.max_tokens).toBe(33)
   })
@@ -209,7 +266,12 @@ describe('graders that ask a model', () => {
 
   it('label_model scores 1 for a passing label', async () => {
     const spec = { type: 'label_model', labels: ['good', 'fine', 'bad'], passing_labels: ['good', 'fine'] }
-    const grader = await start(({ messages }) => ({ content: messages[0]!.content.includes('rude') ? '{"result": "bad"}' : '{"result": "fine"}' }), spec)
+    const grader = await start(
+      ({ messages }) => ({
+        content: messages[0]!.content.includes('rude') ? '{"result": "bad"}' : '{"result": "fine"}'
+      }),
+      spec
+    )
     expect(await grader.grade(input('it', { by: 'tone' }))).toMatchObject({ score: 1, label: 'fine' })
     expect(await grader.grade(input('rude', { by: 'tone' }))).toMatchObject({ score: 0, label: 'bad' })
   })

@@ -21,7 +21,14 @@ afterEach(async () => {
 })
 
 const open_ = (options: Partial<JudgeOptions> = {}): Promise<Judge> =>
-  createJudge({ provider: 'openai', model: 'test', baseURL: server!.url, rubric, ledger: join(folder, 'ledger'), ...options })
+  createJudge({
+    provider: 'openai',
+    model: 'test',
+    baseURL: server!.url,
+    rubric,
+    ledger: join(folder, 'ledger'),
+    ...options
+  })
 
 describe('the ledger', () => {
   it('answers a second run, and holds prompt, reply, usage and cost', async () => {
@@ -42,7 +49,11 @@ describe('the ledger', () => {
     await second.close()
     expect(server.requests).toHaveLength(1)
     const ledger = Ledger.open(join(folder, 'ledger'))
-    expect(ledger.get(verdict.key!)).toMatchObject({ model: 'test', reply: score(4), verdict: { score: 4, cost: 0.00011 } })
+    expect(ledger.get(verdict.key!)).toMatchObject({
+      model: 'test',
+      reply: score(4),
+      verdict: { score: 4, cost: 0.00011 }
+    })
     expect(JSON.stringify([...ledger.list()])).toContain('<<<BEGIN ANSWER')
     expect(ledger.stats()).toMatchObject({ verdicts: 1, failures: 0, inputTokens: 100, outputTokens: 10 })
     await ledger.close()
@@ -50,7 +61,10 @@ describe('the ledger', () => {
 
   it('asks again where rubric, model or parameters differ', async () => {
     server = await startServer(() => ({ content: JSON.stringify({ score: 4, polite: 2, brief: 4 }) }))
-    const weighed = (weight: number): Rubric => ({ ...rubric, criteria: [{ name: 'polite', weight }, { name: 'brief' }] })
+    const weighed = (weight: number): Rubric => ({
+      ...rubric,
+      criteria: [{ name: 'polite', weight }, { name: 'brief' }]
+    })
     const variants: Partial<JudgeOptions>[] = [
       {},
       { model: 'other' },

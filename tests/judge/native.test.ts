@@ -18,7 +18,11 @@ function scorer(mass = 0.9): NativeScorer & { calls: number[] } {
       return Promise.resolve(
         prompts.map(({ text }) => {
           const good = text.includes('thank you') ? 0.8 : 0.1
-          return Float32Array.from(choices.map((_, i) => Math.log(mass * (i === choices.length - 1 ? good : (1 - good) / (choices.length - 1)))))
+          return Float32Array.from(
+            choices.map((_, i) =>
+              Math.log(mass * (i === choices.length - 1 ? good : (1 - good) / (choices.length - 1)))
+            )
+          )
         })
       )
     }
@@ -62,7 +66,9 @@ describe('a native judge', () => {
   })
 
   it('refuses what it cannot do', async () => {
-    await expect(createJudge({ provider: 'native', model: scorer(), rubric, reasoning: 'before' })).rejects.toThrow(/reasoning: none/)
+    await expect(createJudge({ provider: 'native', model: scorer(), rubric, reasoning: 'before' })).rejects.toThrow(
+      /reasoning: none/
+    )
     const fine: Rubric = { aim: 'x', scale: { low: 0, high: 100 } }
     await expect(createJudge({ provider: 'native', model: scorer(), rubric: fine })).rejects.toThrow(/whole numbers/)
   })
@@ -75,7 +81,10 @@ describe('a function as judge', () => {
 
   it('is loaded from TypeScript', async () => {
     const file = join(folder, 'short.ts')
-    writeFileSync(file, 'export default ({ completion }: { completion: { text: string } }): number => completion.text.length < 5 ? 1 : 0\n')
+    writeFileSync(
+      file,
+      'export default ({ completion }: { completion: { text: string } }): number => completion.text.length < 5 ? 1 : 0\n'
+    )
     const judge = await createJudge({ provider: 'function', function: file })
     const verdicts = await judge.scoreAll([
       { messages, completion: 'yes' },
@@ -88,7 +97,10 @@ describe('a function as judge', () => {
     const results: unknown[] = [null, NaN, 'high', undefined, { score: 'x' }]
     for (const result of results) {
       const judge = await createJudge({ provider: 'function', function: () => result as number })
-      expect(await judge.scoreOne({ messages, completion: 'x' })).toMatchObject({ score: null, reason: 'function_error' })
+      expect(await judge.scoreOne({ messages, completion: 'x' })).toMatchObject({
+        score: null,
+        reason: 'function_error'
+      })
     }
     const throws = await createJudge({
       provider: 'function',

@@ -41,7 +41,7 @@ describe('what a reply is read as', () => {
     ['{"score": true}', 'unparseable'],
     ['{"score": [4]}', 'unparseable'],
     ['{"score": {"value": 4}}', 'unparseable'],
-    ["{score: 4, score: 5,}", 'unparseable'],
+    ['{score: 4, score: 5,}', 'unparseable'],
     ['{"rating": 4}', 'unparseable'],
     ['In 2024 there were 4 of them.', 'unparseable'],
     ['Score: 37.0', 'out_of_range'],

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createJudge, priceOf, type Rubric } from '../../src/judge/index.js'
+import { createJudge, priceOf, probeProvider, type Rubric } from '../../src/judge/index.js'
 import { backOff, classify, retryAfterOf } from '../../src/judge/retry.js'
 
 const rubric: Rubric = { aim: 'Replies', scale: { low: 1, high: 5 } }
@@ -19,13 +19,19 @@ afterEach(() => {
   server?.close()
 })
 
-async function serve(answer: (seen: Seen, index: number) => { status?: number; headers?: Record<string, string>; body: unknown }): Promise<{ url: string; seen: Seen[] }> {
+async function serve(
+  answer: (seen: Seen, index: number) => { status?: number; headers?: Record<string, string>; body: unknown }
+): Promise<{ url: string; seen: Seen[] }> {
   const seen: Seen[] = []
   server = createServer((request, response) => {
     let text = ''
     request.on('data', (chunk: Buffer) => (text += chunk.toString()))
     request.on('end', () => {
-      seen.push({ url: request.url!, headers: request.headers, body: JSON.parse(text) as Record<string, unknown> })
+      seen.push({
+        url: request.url!,
+        headers: request.headers,
+        body: JSON.parse(text || '{}') as Record<string, unknown>
+      })
       const { status = 200, headers = {}, body } = answer(seen.at(-1)!, seen.length - 1)
       response.writeHead(status, { 'content-type': 'application/json', ...headers })
       response.end(JSON.stringify(body))
@@ -60,7 +66,10 @@ describe('anthropic', () => {
   it('falls back to a forced tool', async () => {
     const { url, seen } = await serve(({ body }) =>
       'output_config' in body
-        ? { status: 400, body: { type: 'error', error: { type: 'invalid_request_error', message: 'output_config: not supported' } } }
+        ? {
+            status: 400,
+            body: { type: 'error', error: { type: 'invalid_request_error', message: 'output_config: not supported' } }
+          }
         : { body: reply([{ type: 'tool_use', id: 't', name: 'verdict', input: { score: 2 } }], 'tool_use') }
     )
     const judge = await createJudge({ provider: 'anthropic', model: 'test', baseURL: url, rubric })
@@ -81,21 +90,43 @@ describe('anthropic', () => {
 
 describe('ollama', () => {
   it('turns thinking off, passes the schema, reads log-probs', async () => {
-    const logprobs = [{ token: '4', logprob: Math.log(0.75), top_logprobs: [{ token: '4', logprob: Math.log(0.75) }, { token: '5', logprob: Math.log(0.25) }] }]
-    const body = { model: 'test', message: { role: 'assistant', content: '4' }, done: true, done_reason: 'stop', prompt_eval_count: 9, eval_count: 1, logprobs }
+    const logprobs = [
+      {
+        token: '4',
+        logprob: Math.log(0.75),
+        top_logprobs: [
+          { token: '4', logprob: Math.log(0.75) },
+          { token: '5', logprob: Math.log(0.25) }
+        ]
+      }
+    ]
+    const body = {
+      model: 'test',
+      message: { role: 'assistant', content: '4' },
+      done: true,
+      done_reason: 'stop',
+      prompt_eval_count: 9,
+      eval_count: 1,
+      logprobs
+    }
     const { url, seen } = await serve(() => ({ body }))
     const judge = await createJudge({ provider: 'ollama', model: 'test', baseURL: url, rubric })
     const verdict = await judge.scoreOne(input)
     expect(verdict.score).toBeCloseTo(4.25, 6)
     expect(verdict).toMatchObject({ cost: 0, usage: { inputTokens: 9, outputTokens: 1 } })
-    expect(seen[0]).toMatchObject({ url: '/api/chat', body: { think: false, stream: false, options: { temperature: 0, seed: 0, num_ctx: 8192 } } })
+    expect(seen[0]).toMatchObject({
+      url: '/api/chat',
+      body: { think: false, stream: false, options: { temperature: 0, seed: 0, num_ctx: 8192 } }
+    })
     expect(seen[0]!.body.format).toHaveProperty('properties.score')
   })
 
   it('waits for a full queue to clear', async () => {
     const body = { message: { role: 'assistant', content: '{"score": 3}' }, done_reason: 'stop' }
     const { url } = await serve((_, index) =>
-      index === 0 ? { status: 503, headers: { 'retry-after-ms': '20' }, body: { error: 'server busy, please try again' } } : { body }
+      index === 0
+        ? { status: 503, headers: { 'retry-after-ms': '20' }, body: { error: 'server busy, please try again' } }
+        : { body }
     )
     const judge = await createJudge({ provider: 'ollama', model: 'test', baseURL: url, rubric })
     expect(await judge.scoreOne(input)).toMatchObject({ score: 3, attempts: 2 })
@@ -111,9 +142,13 @@ describe('what is wrong with the options', () => {
     } finally {
       if (key !== undefined) process.env.OPENAI_API_KEY = key
     }
-    await expect(createJudge({ provider: 'openia' as 'openai', model: 'x', rubric })).rejects.toThrow(/expected one of openai/)
+    await expect(createJudge({ provider: 'openia' as 'openai', model: 'x', rubric })).rejects.toThrow(
+      /expected one of openai/
+    )
     await expect(createJudge({ provider: 'openai', rubric })).rejects.toThrow(/needs a model/)
-    await expect(createJudge({ provider: 'openai', model: 'x', rubric, concurrency: 0 })).rejects.toThrow(/concurrency is 0/)
+    await expect(createJudge({ provider: 'openai', model: 'x', rubric, concurrency: 0 })).rejects.toThrow(
+      /concurrency is 0/
+    )
     await expect(createJudge({ provider: 'openai', model: 'x' })).rejects.toThrow(/rubric is missing/)
   })
 })
@@ -136,12 +171,20 @@ describe('retries', () => {
   })
 
   it('tell what is worth another try', () => {
-    const kind = (status: number, message = ''): string => classify(Object.assign(new Error(message), { status }), false, 1000).kind
+    const kind = (status: number, message = ''): string =>
+      classify(Object.assign(new Error(message), { status }), false, 1000).kind
     expect([400, 401, 403, 404, 422].map((status) => kind(status))).toEqual(Array.from({ length: 5 }, () => 'fatal'))
     expect([408, 409, 429, 500, 529].map((status) => kind(status))).toEqual(Array.from({ length: 5 }, () => 'retry'))
     expect([502, 503, 504].map((status) => kind(status))).toEqual(Array.from({ length: 3 }, () => 'connection'))
     expect(kind(429, 'insufficient_quota')).toBe('fatal')
   })
+})
+
+it('tells a server that answers from one that does not', async () => {
+  const { url } = await serve(() => ({ body: {} }))
+  expect(await probeProvider({ provider: 'ollama', baseURL: 'http://127.0.0.1:1' })).toMatchObject({ reachable: false })
+  expect(await probeProvider({ provider: 'native' })).toMatchObject({ reachable: true })
+  expect(await probeProvider({ provider: 'ollama', baseURL: url })).toMatchObject({ reachable: true })
 })
 
 it('knows a price only where there is one', () => {

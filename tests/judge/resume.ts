@@ -12,7 +12,10 @@ const judge = await createJudge({
 })
 await Promise.all(
   Array.from({ length: Number(count) }, async (_, index) => {
-    const verdict = await judge.scoreOne({ messages: [{ role: 'user', content: 'Hello?' }], completion: `answer ${index}` })
+    const verdict = await judge.scoreOne({
+      messages: [{ role: 'user', content: 'Hello?' }],
+      completion: `answer ${index}`
+    })
     process.stdout.write(`${index} ${verdict.score}\n`)
   })
 )

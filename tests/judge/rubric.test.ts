@@ -31,10 +31,12 @@ describe('a rubric file', () => {
   })
 
   it('that is missing is named', async () => {
-    await expect(createJudge({ provider: 'openai', model: 'x', rubric: '/nowhere/rubric.yaml' })).rejects.toMatchObject({
-      code: 'RUBRIC_INVALID',
-      message: expect.stringContaining('/nowhere/rubric.yaml') as string
-    })
+    await expect(createJudge({ provider: 'openai', model: 'x', rubric: '/nowhere/rubric.yaml' })).rejects.toMatchObject(
+      {
+        code: 'RUBRIC_INVALID',
+        message: expect.stringContaining('/nowhere/rubric.yaml') as string
+      }
+    )
   })
 })
 

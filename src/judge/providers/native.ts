@@ -117,7 +117,10 @@ export class NativePerformer implements Performer {
         answered.map(({ field, spread }) => [field.name, answerFrom(field, spread)])
       )
       const low = answered.some(({ spread }) => spread.mass < fairMass)
-      return done({ answers, flags: [...(question.injected ? ['injected' as const] : []), ...(low ? ['low_mass' as const] : [])] })
+      return done({
+        answers,
+        flags: [...(question.injected ? ['injected' as const] : []), ...(low ? ['low_mass' as const] : [])]
+      })
     } catch (error) {
       return done({ reason: 'provider_error', detail: messageOf(error) })
     }

@@ -51,7 +51,11 @@ export async function ollamaProvider(options: ProviderOptions): Promise<Provider
   return {
     name: 'ollama',
     limitKey: limitKeyOf('ollama', host, options.apiKey),
-    call: (request) => features.negotiate(() => call(request), () => '')
+    call: (request) =>
+      features.negotiate(
+        () => call(request),
+        () => ''
+      )
   }
 }
 

@@ -39,11 +39,15 @@ export async function openaiProvider(options: ProviderOptions): Promise<Provider
     ...formatOf(request.schema)
   })
   // OpenAI's own newer models take only max_completion_tokens, most other servers only max_tokens.
-  const limitOf = (limit: number): Pick<ChatCompletionCreateParamsNonStreaming, 'max_tokens' | 'max_completion_tokens'> => {
+  const limitOf = (
+    limit: number
+  ): Pick<ChatCompletionCreateParamsNonStreaming, 'max_tokens' | 'max_completion_tokens'> => {
     const modern = options.baseURL === undefined ? features.has('maxCompletionTokens') : !features.has('maxTokens')
     return modern ? { max_completion_tokens: limit } : { max_tokens: limit }
   }
-  const formatOf = (schema: Record<string, unknown>): Pick<ChatCompletionCreateParamsNonStreaming, 'response_format'> => {
+  const formatOf = (
+    schema: Record<string, unknown>
+  ): Pick<ChatCompletionCreateParamsNonStreaming, 'response_format'> => {
     if (features.has('jsonSchema')) {
       return { response_format: { type: 'json_schema', json_schema: { name: 'verdict', strict: true, schema } } }
     }

@@ -11,7 +11,10 @@ export interface ProviderOptions {
 
 /** Names server and key without telling the key. */
 export function limitKeyOf(provider: string, baseURL: string | undefined, apiKey: string | undefined): string {
-  const hash = createHash('sha256').update(apiKey ?? '').digest('hex').slice(0, 8)
+  const hash = createHash('sha256')
+    .update(apiKey ?? '')
+    .digest('hex')
+    .slice(0, 8)
   return `${provider} ${baseURL ?? 'default'} ${hash}`
 }
 
@@ -31,7 +34,9 @@ export async function importClient<T>(name: string, load: () => Promise<T>): Pro
   try {
     return await load()
   } catch (cause) {
-    throw new AdjudgeError('JUDGE_INVALID', `judge: package ${name} cannot be loaded; run: npm install ${name}`, { cause })
+    throw new AdjudgeError('JUDGE_INVALID', `judge: package ${name} cannot be loaded; run: npm install ${name}`, {
+      cause
+    })
   }
 }
 
@@ -60,7 +65,9 @@ export class Features<Name extends string> {
         const refusal = code === 400 || code === 422 || code === 500 || code === 501
         if (!refusal) throw error
         const text = `${messageOf(error)} ${bodyOf(error)}`
-        const name = (Object.keys(this.patterns) as Name[]).find((key) => this.has(key) && this.patterns[key].test(text))
+        const name = (Object.keys(this.patterns) as Name[]).find(
+          (key) => this.has(key) && this.patterns[key].test(text)
+        )
         if (name !== undefined) this.off.add(name)
         // A sibling call may have turned the same feature off meanwhile: then this one is worth a repeat as well.
         else if (this.off.size === before) throw error
