@@ -15,5 +15,6 @@ export async function buildAddon(): Promise<void> {
     child.once('error', reject)
     child.once('exit', (exitCode) => resolve(exitCode ?? 1))
   })
-  if (code !== 0) throw new AdjudgeError('ADDON_NOT_BUILT', 'The build of the native addon failed; see the output above')
+  if (code !== 0)
+    throw new AdjudgeError('ADDON_NOT_BUILT', 'The build of the native addon failed; see the output above')
 }

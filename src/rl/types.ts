@@ -18,7 +18,11 @@ export interface Algorithm {
   /** Importance ratio per token or per sequence (GSPO). */
   ratio: 'token' | 'sequence'
   loss: { kind: 'policy_gradient' | 'clip'; clipLow: number; clipHigh: number; dualClip: number | null }
-  kl: { kind: 'k1' | 'k2' | 'k3'; coefficient: number; /** Taken off the reward instead of added to the loss. */ inReward: boolean }
+  kl: {
+    kind: 'k1' | 'k2' | 'k3'
+    coefficient: number
+    /** Taken off the reward instead of added to the loss. */ inReward: boolean
+  }
   entropy: { coefficient: number }
   /** How token losses become one number, counted over the whole optimizer batch. */
   aggregation: 'token_mean' | 'sequence_mean_token_mean' | 'sequence_mean_token_sum' | 'constant'
