@@ -4,7 +4,7 @@
     'napi_version': '8',
   },
   'target_defaults': {
-    'include_dirs': ['native'],
+    'include_dirs': ['.', 'native'],
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
     'cflags_cc': ['-std=c++20', '-fPIC', '-O3', '-ffp-contract=off', '-fvisibility=hidden', '-Wall', '-Wextra'],
     'defines': ['NDEBUG'],

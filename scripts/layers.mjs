@@ -10,7 +10,8 @@ const native = join(dirname(fileURLToPath(import.meta.url)), '..', 'native')
 const levels = { core: 0, reference: 1, cpu: 1, cuda: 1, io: 2, model: 2, rl: 2, napi: 3 }
 
 function resolveInclude(from, target) {
-  return [normalize(join(dirname(from), target)), normalize(target)].find((path) => existsSync(join(native, path)))
+  const candidates = [join(dirname(from), target), target, target.replace(/^native\//, '')].map(normalize)
+  return candidates.find((path) => existsSync(join(native, path)))
 }
 
 /** Resolves with a list of faults, one line each. */
