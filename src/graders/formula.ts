@@ -47,7 +47,7 @@ function evaluate(node: Node, values: Record<string, number>): number {
     case 'negate':
       return -evaluate(node.operand, values)
     case 'call':
-      return functions[node.name]!.apply(...node.operands.map((operand) => evaluate(operand, values)))
+      return functions[node.name].apply(...node.operands.map((operand) => evaluate(operand, values)))
     case 'binary': {
       const left = evaluate(node.left, values)
       const right = evaluate(node.right, values)

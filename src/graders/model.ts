@@ -61,11 +61,11 @@ async function modelGrader(
         reasoning,
         rule: spec.passing_labels ?? null,
         combine: ({ result }) => ({
-          score: result!.value as number,
-          ...(result!.distribution ? { distribution: result!.distribution } : {}),
-          ...(result!.mass === undefined ? {} : { mass: result!.mass }),
-          ...scored(result!.value),
-          ...(field.kind === 'label' ? { label: String(result!.value) } : {})
+          score: result.value as number,
+          ...(result.distribution ? { distribution: result.distribution } : {}),
+          ...(result.mass === undefined ? {} : { mass: result.mass }),
+          ...scored(result.value),
+          ...(field.kind === 'label' ? { label: String(result.value) } : {})
         })
       }
       return caller.pipeline.ask(question, {
@@ -158,7 +158,7 @@ function labelsOf(spec: GraderSpec, name: string, where: string): string[] {
       `${where}.${name} is ${JSON.stringify(labels) ?? 'missing'}; expected texts`
     )
   }
-  return labels as string[]
+  return labels
 }
 
 /** OpenAI's spelling is `max_completions_tokens` in `sampling_params`; Azure's `sampling_parameters` is taken as well. */

@@ -46,7 +46,7 @@ export async function multiGrader(
       let cost: number | null = 0
       let lost: { reason: UnscoredReason; detail: string } | undefined
       verdicts.forEach((verdict, index) => {
-        const name = names[index]!
+        const name = names[index]
         subScores[name] = verdict.score
         usage.inputTokens += verdict.usage.inputTokens
         usage.outputTokens += verdict.usage.outputTokens

@@ -25,7 +25,7 @@ export class Template {
     let at = 0
     for (const match of text.matchAll(/\{\{([\s\S]*?)\}\}/g)) {
       pieces.push({ text: text.slice(at, match.index) })
-      const source = match[1]!.trim()
+      const source = match[1].trim()
       pieces.push({ path: parsePath(source, where), source })
       at = match.index + match[0].length
     }
@@ -50,10 +50,10 @@ function parsePath(source: string, where: string): (string | number)[] {
   if (root !== 'item' && root !== 'sample') throw wrong('item.<field> or sample.<field>')
   const path: (string | number)[] = [root]
   const part = /\.([A-Za-z_][\w-]*)|\[(\d+)\]|\[(?:'([^']*)'|"([^"]*)")\]/y
-  while (part.lastIndex < rest!.length) {
-    const match = part.exec(rest!)
+  while (part.lastIndex < rest.length) {
+    const match = part.exec(rest)
     if (!match) throw wrong('fields and indices, for example sample.output_json.a[0]')
-    path.push(match[2] === undefined ? (match[1] ?? match[3] ?? match[4])! : Number(match[2]))
+    path.push(match[2] === undefined ? (match[1] ?? match[3] ?? match[4]) : Number(match[2]))
   }
   if (path.length === 1) throw wrong(`${root}.<field>`)
   return path

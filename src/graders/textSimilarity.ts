@@ -17,7 +17,7 @@ function commonSubsequence(a: string[], b: string[]): number {
   a.forEach((mark, index) => {
     let bits = places.get(mark)
     if (!bits) places.set(mark, (bits = new Uint32Array(words)))
-    bits[index >>> 5]! |= 1 << (index & 31)
+    bits[index >>> 5] |= 1 << (index & 31)
   })
   // A zero bit marks a column where the subsequence grew.
   const state = new Uint32Array(words).fill(0xffffffff)
@@ -26,14 +26,14 @@ function commonSubsequence(a: string[], b: string[]): number {
     if (!bits) continue
     let carry = 0
     for (let word = 0; word < words; word++) {
-      const value = state[word]!
-      const both = (value & bits[word]!) >>> 0
+      const value = state[word]
+      const both = (value & bits[word]) >>> 0
       const sum = value + both + carry
       carry = sum > 0xffffffff ? 1 : 0
       state[word] = (sum >>> 0) | (value & ~both)
     }
   }
   let length = 0
-  for (let index = 0; index < a.length; index++) length += (state[index >>> 5]! >>> (index & 31)) & 1 ? 0 : 1
+  for (let index = 0; index < a.length; index++) length += (state[index >>> 5] >>> (index & 31)) & 1 ? 0 : 1
   return length
 }

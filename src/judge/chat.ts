@@ -58,8 +58,13 @@ class Conversation {
   private readonly signal: AbortSignal
   private timer: NodeJS.Timeout | undefined
   private startedAt: number | undefined
+  private runningSince: number | undefined
+  /** Milliseconds of the deadline that are used up. */
+  private spent = 0
   private attempts = 0
   private lastFailure: Failure | undefined
+  /** Gives the place of the last reply back. */
+  private release: () => void = () => undefined
   private readonly usage: Usage = { inputTokens: 0, outputTokens: 0 }
   private readonly flags = new Set<VerdictFlag>()
   private readonly replies: string[] = []
@@ -80,6 +85,7 @@ class Conversation {
       return this.result(await this.converse())
     } catch (error) {
       if (error instanceof Stop) return this.result({ reason: error.reason, detail: error.message })
+      this.release()
       throw error
     } finally {
       clearTimeout(this.timer)
@@ -93,7 +99,8 @@ class Conversation {
       usage: this.usage,
       latency: this.startedAt === undefined ? 0 : Math.round(performance.now() - this.startedAt),
       attempts: this.attempts,
-      flags: [...this.flags]
+      flags: [...this.flags],
+      release: this.release
     }
   }
 
@@ -138,7 +145,7 @@ class Conversation {
     const text = reply.tokens.map(({ token }) => token).join('')
     const result: Answers = {}
     for (const field of this.question.fields) {
-      const written = answers[field.name]!
+      const written = answers[field.name]
       const spread = spreadAt(field, text, reply.tokens)
       if (!spread) result[field.name] = written
       else if (spread.mass >= leastMass) result[field.name] = answerFrom(field, spread)
@@ -156,6 +163,8 @@ class Conversation {
     let counted = 0
     for (let attempt = 1; ; attempt++) {
       let release: () => void
+      this.release()
+      this.pause()
       try {
         release = await limiter.acquire(this.settings.concurrency, this.attempts === 0, this.signal)
       } catch {
@@ -164,8 +173,12 @@ class Conversation {
       this.begin()
       this.attempts++
       this.watch.called()
-      const outcome = await this.once(messages).finally(release)
-      if ('reply' in outcome) return outcome.reply
+      const outcome = await this.once(messages)
+      if ('reply' in outcome) {
+        this.release = release
+        return outcome.reply
+      }
+      release()
       if (this.signal.aborted) throw this.stopped()
       const failure = outcome.failure
       this.lastFailure = failure
@@ -222,14 +235,25 @@ class Conversation {
   }
 
   private begin(): void {
-    if (this.startedAt !== undefined) return
-    this.startedAt = performance.now()
-    this.watch.started()
-    this.timer = setTimeout(() => this.deadline.abort(new Error('deadline')), this.settings.deadline)
+    const now = performance.now()
+    if (this.startedAt === undefined) {
+      this.startedAt = now
+      this.watch.started()
+    }
+    this.runningSince = now
+    this.timer = setTimeout(() => this.deadline.abort(new Error('deadline')), this.settings.deadline - this.spent)
+  }
+
+  /** The deadline's clock stands while a verdict waits for a place: the queue after an outage must cost no verdicts. */
+  private pause(): void {
+    clearTimeout(this.timer)
+    if (this.runningSince !== undefined) this.spent += performance.now() - this.runningSince
+    this.runningSince = undefined
   }
 
   private remaining(): number {
-    return this.settings.deadline - (performance.now() - (this.startedAt ?? performance.now()))
+    const running = this.runningSince === undefined ? 0 : performance.now() - this.runningSince
+    return this.settings.deadline - this.spent - running
   }
 
   private stopped(): Stop {

@@ -175,7 +175,11 @@ async function functionJudge(options: JudgeOptions): Promise<Judge> {
     throw new AdjudgeError('JUDGE_INVALID', 'judge: provider function needs `function`: a module file or a function')
   }
   const judge = typeof given === 'string' ? await loadFunction(given) : given
-  return new FunctionJudge(options.name ?? `function:${typeof given === 'string' ? given : given.name}`, judge)
+  return new FunctionJudge(
+    options.name ?? `function:${typeof given === 'string' ? given : given.name}`,
+    judge,
+    options.timeout
+  )
 }
 
 /** A function is called afresh each time: it costs nothing, and may look at more than its input. */
@@ -195,25 +199,26 @@ export class FunctionJudge implements Judge {
 
   constructor(
     readonly name: string,
-    private readonly judge: JudgeFunction
+    private readonly judge: JudgeFunction,
+    private readonly timeout = defaults.timeout
   ) {}
 
-  async scoreOne(input: JudgeInput): Promise<Verdict> {
+  async scoreOne(input: JudgeInput, options: ScoreOptions = {}): Promise<Verdict> {
     this.metrics.calls++
     this.metrics.inFlight++
-    const verdict = await runFunction(this.judge, input)
+    const verdict = await runFunction(this.judge, input, { ...options, timeout: this.timeout })
     this.metrics.inFlight--
     this.metrics.verdicts++
     if (verdict.score === null) this.metrics.unscored++
     return verdict
   }
 
-  score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>): AsyncIterable<Verdict> {
-    return scoreInOrder(inputs, (input) => this.scoreOne(input))
+  score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict> {
+    return scoreInOrder(inputs, (input) => this.scoreOne(input, options))
   }
 
-  scoreAll(inputs: JudgeInput[]): Promise<Verdict[]> {
-    return Promise.all(inputs.map((input) => this.scoreOne(input)))
+  scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]> {
+    return Promise.all(inputs.map((input) => this.scoreOne(input, options)))
   }
 
   close(): Promise<void> {

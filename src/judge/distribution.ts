@@ -28,7 +28,7 @@ export function spreadOf(labels: string[], logProbs: ArrayLike<number>): Spread 
   const probabilities = labels.map((_, index) => Math.exp(logProbs[index] ?? -Infinity))
   const mass = probabilities.reduce((sum, p) => sum + p, 0)
   const distribution: Record<string, number> = {}
-  labels.forEach((label, index) => (distribution[label] = mass > 0 ? probabilities[index]! / mass : 0))
+  labels.forEach((label, index) => (distribution[label] = mass > 0 ? probabilities[index] / mass : 0))
   return { distribution, mass }
 }
 
@@ -46,7 +46,7 @@ export function spreadAt(field: Field, text: string, tokens: ReplyToken[]): Spre
   let offset = 0
   let index = 0
   for (; index < tokens.length; index++) {
-    const length = tokens[index]!.token.length
+    const length = tokens[index].token.length
     if (offset + length > place) break
     offset += length
   }
@@ -66,7 +66,7 @@ export function spreadAt(field: Field, text: string, tokens: ReplyToken[]): Spre
     const longer = labels.filter((label) => label !== head && label.startsWith(head))
     const probability = Math.exp(logProb)
     const split = longer.some((label) => !heads.some((other) => other.slice(lead.length).startsWith(label)))
-    if (exact && !split) probabilities[head]! += probability
+    if (exact && !split) probabilities[head] += probability
     else if (exact || longer.length > 0) {
       if (alternative.slice(lead.length) !== written) continue
       const next = tokens[index + 1]
@@ -74,13 +74,13 @@ export function spreadAt(field: Field, text: string, tokens: ReplyToken[]): Spre
       for (const { token: tail, logProb: tailLogProb } of withChosen(next)) {
         const rest = /^[\w.-]*/.exec(tail)![0]
         const label = head + rest
-        if (labels.includes(label)) probabilities[label]! += probability * Math.exp(tailLogProb)
+        if (labels.includes(label)) probabilities[label] += probability * Math.exp(tailLogProb)
       }
     }
   }
   const mass = Object.values(probabilities).reduce((sum, p) => sum + p, 0)
   if (!(mass > 0)) return { distribution: probabilities, mass: 0 }
-  for (const label of labels) probabilities[label]! /= mass
+  for (const label of labels) probabilities[label] /= mass
   return { distribution: probabilities, mass: Math.min(1, mass) }
 }
 

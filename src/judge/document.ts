@@ -44,8 +44,8 @@ function check<S extends TSchema>(
   locate: (path: string) => string
 ): Static<S> {
   let problems = [...Value.Errors(schema, value)].map(describe)
-  if (problems.length === 0) problems = options.also?.(value as Static<S>) ?? []
-  if (problems.length === 0) return value as Static<S>
+  if (problems.length === 0) problems = options.also?.(value) ?? []
+  if (problems.length === 0) return value
   const seen = new Set<string>()
   const unique = problems.filter(({ path }) => !seen.has(path) && seen.add(path))
   throw new AdjudgeError(options.code, unique.map(({ path, message }) => `${locate(path)}: ${message}`).join('\n'))
@@ -108,7 +108,7 @@ function offsetOf(document: Document, path: string): number | undefined {
   return offset
 }
 
-/** The known name within edit distance 3 (or a third of its length), if any. */
+/** The known name within edit distance 2 (or a third of its length), else one that starts with it, if any. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined
   let least = Math.max(2, Math.floor(name.length / 3)) + 1
@@ -119,7 +119,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
       best = candidate
     }
   }
-  return best
+  return best ?? known.find((candidate) => name.length > 2 && candidate.startsWith(name.toLowerCase()))
 }
 
 function editDistance(a: string, b: string): number {
@@ -127,9 +127,9 @@ function editDistance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)))
     }
     row = next
   }
-  return row[b.length]!
+  return row[b.length]
 }

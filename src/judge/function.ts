@@ -23,6 +23,9 @@ export type FunctionOutput =
 
 export type JudgeFunction = (input: FunctionInput) => FunctionOutput | Promise<FunctionOutput>
 
+/** Milliseconds that an asynchronous function may take. */
+const defaultTimeout = 60_000
+
 /** Loads a module's default export. Throws FUNCTION_INVALID where it is absent, broken, or no function. */
 export async function loadFunction(path: string, folder = process.cwd()): Promise<JudgeFunction> {
   const file = resolve(folder, path)
@@ -50,7 +53,11 @@ export async function loadFunction(path: string, folder = process.cwd()): Promis
 }
 
 /** Runs a function on one input; what it throws or returns wrongly is an unscored verdict, never a 0. */
-export async function runFunction(judge: JudgeFunction, input: JudgeInput): Promise<Verdict> {
+export async function runFunction(
+  judge: JudgeFunction,
+  input: JudgeInput,
+  options: { timeout?: number; signal?: AbortSignal } = {}
+): Promise<Verdict> {
   const started = performance.now()
   const verdict = (part: Pick<Verdict, 'score'> & Partial<Verdict>): Verdict => ({
     ...(input.id === undefined ? {} : { id: input.id }),
@@ -62,8 +69,18 @@ export async function runFunction(judge: JudgeFunction, input: JudgeInput): Prom
     ...part
   })
   const failed = (detail: string): Verdict => verdict({ score: null, reason: 'function_error', detail })
+  const timeout = options.timeout ?? defaultTimeout
+  const limit = AbortSignal.timeout(timeout)
+  const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit
+  if (options.signal?.aborted) return verdict({ score: null, reason: 'cancelled', detail: 'the run was cancelled' })
+  let stop: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(new Error('stopped'))
+    signal.addEventListener('abort', stop, { once: true })
+  })
+  aborted.catch(() => undefined)
   try {
-    const output: unknown = await judge({
+    const call = judge({
       prompt: input.messages.findLast((message) => message.role === 'user')?.content ?? '',
       messages: input.messages,
       completion: { text: input.completion },
@@ -71,6 +88,7 @@ export async function runFunction(judge: JudgeFunction, input: JudgeInput): Prom
       ...(input.reference === undefined ? {} : { reference: input.reference }),
       ...(input.group === undefined ? {} : { group: input.group })
     })
+    const output: unknown = await Promise.race([call, aborted])
     const result = typeof output === 'object' && output !== null ? (output as Partial<Verdict>) : { score: output }
     const score = result.score
     if (score === null) return failed('the function returned null')
@@ -84,7 +102,11 @@ export async function runFunction(judge: JudgeFunction, input: JudgeInput): Prom
       ...(criteria && typeof criteria === 'object' ? { criteria } : {})
     })
   } catch (error) {
+    if (options.signal?.aborted) return verdict({ score: null, reason: 'cancelled', detail: 'the run was cancelled' })
+    if (limit.aborted) return verdict({ score: null, reason: 'timeout', detail: `no result within ${timeout} ms` })
     return failed(messageOf(error))
+  } finally {
+    signal.removeEventListener('abort', stop)
   }
 }
 

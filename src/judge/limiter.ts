@@ -45,7 +45,7 @@ export class Limiter {
       if (index < 0) return
       const [entry] = this.waiting.splice(index, 1)
       this.active++
-      entry!.run()
+      entry.run()
     }
   }
 }

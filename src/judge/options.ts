@@ -24,7 +24,7 @@ export interface CallOptions {
   concurrency?: number
   /** Milliseconds per call. */
   timeout?: number
-  /** Milliseconds per verdict, from the first attempt on, back-off and re-ask included. */
+  /** Milliseconds per verdict: calls, back-off and re-ask, without the time that it waits for a free place. */
   deadline?: number
   /** Most attempts per verdict; refused or broken connections and 502–504 are bounded by the deadline only. */
   attempts?: number

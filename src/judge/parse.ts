@@ -61,7 +61,7 @@ function take(object: Record<string, unknown>, fields: Field[], repaired: boolea
   const rationale = ['reasoning', 'rationale', 'explanation']
     .map((key) => object[key])
     .find((v) => typeof v === 'string')
-  return { ok: true, answers, repaired, ...(rationale ? { rationale: rationale as string } : {}) }
+  return { ok: true, answers, repaired, ...(rationale ? { rationale: rationale } : {}) }
 }
 
 /** Why a value cannot stand for a field; undefined where it can. */

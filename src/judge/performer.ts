@@ -15,6 +15,11 @@ export interface Performed {
   latency: number
   attempts: number
   flags: VerdictFlag[]
+  /**
+   * Gives the verdict's place back. Called when the verdict is durable: so a killed run asks again for no more
+   * verdicts than there are places.
+   */
+  release?(): void
 }
 
 export interface Performer {

@@ -79,8 +79,9 @@ export class Pipeline {
       metrics.queued--
       metrics.inFlight++
     }
+    let performed: Performed | undefined
     try {
-      const performed = await this.options.performer.perform(question, signal, {
+      performed = await this.options.performer.perform(question, signal, {
         called: () => metrics.calls++,
         retried: () => metrics.retries++,
         started: start
@@ -92,6 +93,7 @@ export class Pipeline {
       await this.record(key, question, performed, verdict)
       return verdict
     } finally {
+      performed?.release?.()
       start()
       metrics.inFlight--
     }

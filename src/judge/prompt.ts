@@ -22,7 +22,7 @@ const placeholders = ['prompt', 'conversation', 'answer', 'reference', 'rubric',
 export function checkTemplate(template: PromptTemplate): void {
   for (const text of [template.system ?? '', template.user]) {
     for (const [, name] of text.matchAll(/\{\{\s*([^{}]*?)\s*\}\}/g)) {
-      if (!placeholders.includes(name!) && !/^item\.\w+$/.test(name!)) {
+      if (!placeholders.includes(name) && !/^item\.\w+$/.test(name)) {
         throw new AdjudgeError(
           'JUDGE_INVALID',
           `judge: prompt has the unknown placeholder {{ ${name} }}; expected ${placeholders.join(', ')} or item.<field>`
@@ -79,9 +79,9 @@ export function combineCriteria(rubric: Rubric, answers: Answers): Combined {
   const single = answers.score
   if (criteria.length === 0) {
     return {
-      score: single!.value as number,
-      ...(single!.distribution ? { distribution: single!.distribution } : {}),
-      ...(single!.mass === undefined ? {} : { mass: single!.mass })
+      score: single.value as number,
+      ...(single.distribution ? { distribution: single.distribution } : {}),
+      ...(single.mass === undefined ? {} : { mass: single.mass })
     }
   }
   let sum = 0
@@ -89,7 +89,7 @@ export function combineCriteria(rubric: Rubric, answers: Answers): Combined {
   let vetoed = false
   const scores: Record<string, number | null> = {}
   for (const criterion of criteria) {
-    const value = answers[criterion.name]!.value
+    const value = answers[criterion.name].value
     if (criterion.veto) {
       scores[criterion.name] = value ? 1 : 0
       vetoed ||= !value
@@ -100,7 +100,7 @@ export function combineCriteria(rubric: Rubric, answers: Answers): Combined {
       weights += weight
     }
   }
-  const mean = weights > 0 ? sum / weights : (single!.value as number)
+  const mean = weights > 0 ? sum / weights : (single.value as number)
   const masses = Object.values(answers).flatMap((answer) => (answer.mass === undefined ? [] : [answer.mass]))
   return {
     score: vetoed ? rubric.scale.low : mean,

@@ -8,7 +8,7 @@ export async function* scoreInOrder<Input, Result>(
   score: (input: Input) => Promise<Result>
 ): AsyncGenerator<Result> {
   const pending: Promise<Result>[] = []
-  let readError: { error: unknown } | undefined
+  const readErrors: unknown[] = []
   let ended = false
   let wake: () => void = () => undefined
   let room: () => void = () => undefined
@@ -26,7 +26,7 @@ export async function* scoreInOrder<Input, Result>(
     }
   })()
     .catch((error: unknown) => {
-      readError = { error }
+      readErrors.push(error)
     })
     .finally(() => {
       ended = true
@@ -34,16 +34,15 @@ export async function* scoreInOrder<Input, Result>(
     })
   try {
     for (;;) {
-      const next = pending[0]
-      if (next) {
-        const result = await next
-        pending.shift()
+      if (pending.length > 0) {
+        const result = await pending[0]
+        void pending.shift()
         room()
         yield result
       } else if (ended) break
       else await new Promise<void>((resolve) => (wake = resolve))
     }
-    if (readError) throw (readError as { error: unknown }).error
+    if (readErrors.length > 0) throw readErrors[0]
   } finally {
     stopped = true
     room()

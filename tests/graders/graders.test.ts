@@ -88,7 +88,7 @@ describe('text_similarity', () => {
     const random = (n: number): number => (seed = (seed * 1103515245 + 12345) % 2147483648) % n
     for (let round = 0; round < 30; round++) {
       const [a, b] = [0, 0].map(() => Array.from({ length: random(150) }, () => 'abcd😀'.at(random(4))!).join(''))
-      expect(fuzzyMatch(a!, b!)).toBeCloseTo(slowRatio(a!, b!), 12)
+      expect(fuzzyMatch(a, b)).toBeCloseTo(slowRatio(a, b), 12)
     }
   })
 
@@ -252,8 +252,8 @@ describe('graders that ask a model', () => {
       rationale: 'fair',
       usage: { inputTokens: 100 }
     })
-    expect(server!.requests[0]!.messages[0]!.content).toContain('Grade it by tone.')
-    expect(server!.requests[0]!.max_tokens).toBe(33)
+    expect(server!.requests[0].messages[0].content).toContain('Grade it by tone.')
+    expect(server!.requests[0].max_tokens).toBe(33)
   })
 
   it('score_model neither clips nor takes nonsense for 0', async () => {
@@ -268,7 +268,7 @@ describe('graders that ask a model', () => {
     const spec = { type: 'label_model', labels: ['good', 'fine', 'bad'], passing_labels: ['good', 'fine'] }
     const grader = await start(
       ({ messages }) => ({
-        content: messages[0]!.content.includes('rude') ? '{"result": "bad"}' : '{"result": "fine"}'
+        content: messages[0].content.includes('rude') ? '{"result": "bad"}' : '{"result": "fine"}'
       }),
       spec
     )
@@ -300,7 +300,7 @@ function slowRatio(a: string, b: string): number {
   for (let i = 0; i < x.length; i++) {
     for (let j = 0; j < y.length; j++) {
       const diagonal = (table[i - 1]?.[j - 1] ?? 0) + 1
-      table[i]![j] = x[i] === y[j] ? diagonal : Math.max(table[i - 1]?.[j] ?? 0, table[i]![j - 1] ?? 0)
+      table[i][j] = x[i] === y[j] ? diagonal : Math.max(table[i - 1]?.[j] ?? 0, table[i][j - 1] ?? 0)
     }
   }
   const total = x.length + y.length

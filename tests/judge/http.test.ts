@@ -31,7 +31,7 @@ describe('a judge over HTTP', () => {
     const verdict = await (await start(() => ({ content: score(4) }))).scoreOne(input('It is on its way.', 'a'))
     expect(verdict).toMatchObject({ id: 'a', score: 4, attempts: 1, flags: [], cost: null })
     expect(verdict.usage).toEqual({ inputTokens: 100, outputTokens: 10 })
-    const body = server!.requests[0]!
+    const body = server!.requests[0]
     expect(body).toMatchObject({ temperature: 0, seed: 0, response_format: { type: 'json_schema' } })
     expect(answerIn(body)).toBe('It is on its way.')
   })
@@ -119,7 +119,7 @@ describe('a judge over HTTP', () => {
     const judge = await start((_, index) => ({ content: index === 0 ? score(7) : score(2) }))
     const verdict = await judge.scoreOne(input('x'))
     expect(verdict).toMatchObject({ score: 2, flags: ['reasked'], usage: { inputTokens: 200, outputTokens: 20 } })
-    const again = server!.requests[1]!.messages
+    const again = server!.requests[1].messages
     expect(again.at(-2)).toEqual({ role: 'assistant', content: score(7) })
     expect(again.at(-1)!.content).toContain('"score" was 7; expected a whole number from 1 to 5')
   })
@@ -212,6 +212,12 @@ describe('a judge over HTTP', () => {
     const verdict = await judge.scoreOne(input('x'))
     expect(verdict).toMatchObject({ score: null, reason: 'provider_error' })
     expect(verdict.detail).toMatch(/ECONNREFUSED.*deadline of 700 ms/)
+  })
+
+  it('does not count the wait for a place against the deadline', async () => {
+    const judge = await start(() => ({ content: score(3), delay: 60 }), { concurrency: 1, deadline: 200 })
+    const verdicts = await judge.scoreAll(Array.from({ length: 8 }, (_, index) => input(`answer ${index}`)))
+    expect(verdicts.filter((verdict) => verdict.score === 3)).toHaveLength(8)
   })
 
   it('never has more calls in flight than its limit', async () => {

@@ -37,10 +37,10 @@ describe('a native judge', () => {
       { messages, completion: 'no' },
       { messages, completion: 'thank you' }
     ])
-    expect(good!.score).toBeCloseTo(5 * 0.8 + (1 + 2 + 3 + 4) * 0.05, 5)
-    expect(bad!.score).toBeCloseTo(5 * 0.1 + (1 + 2 + 3 + 4) * 0.225, 5)
-    expect(good!.mass).toBeCloseTo(0.9, 5)
-    expect(good!.cost).toBe(0)
+    expect(good.score).toBeCloseTo(5 * 0.8 + (1 + 2 + 3 + 4) * 0.05, 5)
+    expect(bad.score).toBeCloseTo(5 * 0.1 + (1 + 2 + 3 + 4) * 0.225, 5)
+    expect(good.mass).toBeCloseTo(0.9, 5)
+    expect(good.cost).toBe(0)
     expect(model.calls).toEqual([2])
   })
 
@@ -102,6 +102,8 @@ describe('a function as judge', () => {
         reason: 'function_error'
       })
     }
+    const hangs = await createJudge({ provider: 'function', function: () => new Promise(() => undefined), timeout: 30 })
+    expect(await hangs.scoreOne({ messages, completion: 'x' })).toMatchObject({ score: null, reason: 'timeout' })
     const throws = await createJudge({
       provider: 'function',
       function: () => {

@@ -8,7 +8,7 @@ const score: Field = { name: 'score', kind: 'number', low: 1, high: 5, integer: 
 const wide: Field = { ...score, high: 10 }
 const value = (text: string, field: Field = score): unknown => {
   const parsed = parseReply(text, [field])
-  return parsed.ok ? parsed.answers[field.name]!.value : parsed.reason
+  return parsed.ok ? parsed.answers[field.name].value : parsed.reason
 }
 
 describe('what a reply is read as', () => {

@@ -57,10 +57,10 @@ describe('anthropic', () => {
     const { url, seen } = await serve(() => ({ body: reply([{ type: 'text', text: '{"score": 5}' }]) }))
     const judge = await createJudge({ provider: 'anthropic', model: 'test', baseURL: url, apiKey: 'secret', rubric })
     expect(await judge.scoreOne(input)).toMatchObject({ score: 5, usage: { inputTokens: 80, outputTokens: 5 } })
-    expect(seen[0]!.url).toBe('/v1/messages')
-    expect(JSON.stringify(seen[0]!.headers)).toContain('secret')
-    expect(seen[0]!.body).toMatchObject({ system: expect.stringContaining('strict and fair') as string })
-    expect(seen[0]!.body).toHaveProperty('output_config.format.type', 'json_schema')
+    expect(seen[0].url).toBe('/v1/messages')
+    expect(JSON.stringify(seen[0].headers)).toContain('secret')
+    expect(seen[0].body).toMatchObject({ system: expect.stringContaining('strict and fair') as string })
+    expect(seen[0].body).toHaveProperty('output_config.format.type', 'json_schema')
   })
 
   it('falls back to a forced tool', async () => {
@@ -74,7 +74,7 @@ describe('anthropic', () => {
     )
     const judge = await createJudge({ provider: 'anthropic', model: 'test', baseURL: url, rubric })
     expect(await judge.scoreOne(input)).toMatchObject({ score: 2, flags: [] })
-    expect(seen[1]!.body.tool_choice).toEqual({ type: 'tool', name: 'verdict' })
+    expect(seen[1].body.tool_choice).toEqual({ type: 'tool', name: 'verdict' })
   })
 
   it('retries when overloaded, and takes a refusal for one', async () => {
@@ -118,7 +118,7 @@ describe('ollama', () => {
       url: '/api/chat',
       body: { think: false, stream: false, options: { temperature: 0, seed: 0, num_ctx: 8192 } }
     })
-    expect(seen[0]!.body.format).toHaveProperty('properties.score')
+    expect(seen[0].body.format).toHaveProperty('properties.score')
   })
 
   it('waits for a full queue to clear', async () => {

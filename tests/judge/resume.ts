@@ -5,10 +5,10 @@ const [url, ledger, count] = process.argv.slice(2)
 const judge = await createJudge({
   provider: 'openai',
   model: 'test',
-  baseURL: url!,
+  baseURL: url,
   rubric: { aim: 'Replies', scale: { low: 1, high: 5 } },
   concurrency: 4,
-  ledger: ledger!
+  ledger: ledger
 })
 await Promise.all(
   Array.from({ length: Number(count) }, async (_, index) => {

@@ -60,7 +60,7 @@ class Batcher {
           batch.map(({ text }) => ({ text })),
           group.choices
         )
-        batch.forEach((entry, index) => entry.resolve(results[index]!))
+        batch.forEach((entry, index) => entry.resolve(results[index]))
       } catch (error) {
         for (const entry of batch) entry.reject(error)
       }

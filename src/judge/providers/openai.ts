@@ -70,7 +70,7 @@ export async function openaiProvider(options: ProviderOptions): Promise<Provider
 function replyOf(completion: ChatCompletion): ProviderReply {
   // A proxy may answer 200 with anything at all.
   const choice = (completion as Partial<ChatCompletion> | null)?.choices?.[0]
-  const message = choice?.message as ChatCompletion.Choice['message'] | undefined
+  const message = choice?.message
   const finish = choice?.finish_reason
   const refusal = message?.refusal ?? undefined
   const text = typeof message?.content === 'string' ? message.content : ''
