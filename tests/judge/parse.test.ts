@@ -67,6 +67,53 @@ describe('what a reply is read as', () => {
   })
 })
 
+it('whatever is done to a reply, a score is whole and in range, or there is none', () => {
+  let seed = 1
+  const random = (n: number): number => (seed = (seed * 1103515245 + 12345) % 2147483648) % n
+  const seeds = [
+    '{"reasoning": "It is fine, 4 of 5.", "score": 4}',
+    '```json\n{score: 4,}\n```',
+    'Score: 4/5',
+    '[[4]]',
+    '{"a": [{"score": 2}]}'
+  ]
+  const marks = [
+    '"',
+    "'",
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    ':',
+    '\\',
+    '\n',
+    '//',
+    '/*',
+    '-',
+    '.',
+    '0',
+    '9',
+    'e',
+    'NaN',
+    'score',
+    ' '
+  ]
+  let scored = 0
+  for (let round = 0; round < 20_000; round++) {
+    let text = seeds[random(seeds.length)]
+    for (let edits = random(6); edits > 0; edits--) {
+      const at = random(text.length + 1)
+      text = text.slice(0, at) + marks[random(marks.length)] + text.slice(at + random(3))
+    }
+    const parsed = parseReply(text, [score], random(4) === 0)
+    if (!parsed.ok) continue
+    scored++
+    expect([1, 2, 3, 4, 5]).toContain(parsed.answers.score.value)
+  }
+  expect(scored).toBeGreaterThan(1000)
+})
+
 describe('the spread over score tokens', () => {
   const token = (text: string, top: Record<string, number>): ReplyToken => ({
     token: text,
