@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+// Rewards of completions become advantages. Sums are in double whatever the type of the arrays.
+namespace adjudge::rl {
+
+enum class Baseline { group, batch, leave_one_out, length_weighted, none };
+
+// batch: spread of the batch's rewards; batch_advantage: the advantages are centred and divided by their spread.
+enum class Scale { group, batch, batch_advantage, none };
+
+// Advantage of a group's only scored member: 0, or its raw reward.
+enum class Singleton { zero, reward };
+
+enum class ClipPlace { before_baseline, after_baseline };
+
+// A token whose mask is 0: the discounted return restarts there, or goes on through it.
+enum class MaskedReturn { restart, through };
+
+enum class EpsilonRule { add, floor };
+
+// Centres (and scales) token advantages over all counted tokens of the batch.
+struct Whitening {
+  bool enabled = false;
+  bool scale = true;
+  bool bessel = true;
+  double epsilon = 1e-8;
+  EpsilonRule epsilon_rule = EpsilonRule::add;
+  double count_epsilon = 0;  // added to the divisor of each mean
+};
+
+struct AdvantageRule {
+  Baseline baseline = Baseline::group;
+  Scale scale = Scale::group;
+  double epsilon = 1e-4;
+  bool bessel = true;
+  Singleton singleton = Singleton::zero;
+  double clip_low = -std::numeric_limits<double>::infinity();
+  double clip_high = std::numeric_limits<double>::infinity();
+  ClipPlace clip_place = ClipPlace::before_baseline;
+  double gamma = 1;
+  MaskedReturn masked_return = MaskedReturn::through;
+  bool penalty_per_token = false;
+  Whitening whitening;
+};
+
+template <typename Float>
+struct AdvantageBatch {
+  const Float* rewards = nullptr;    // [completions, functions]; NaN = that function did not judge the completion
+  std::size_t functions = 1;
+  const double* weights = nullptr;   // [functions], null = all 1
+  const std::uint8_t* scored = nullptr;  // [completions], null = all
+  const std::int32_t* group_offsets = nullptr;  // [groups + 1]
+  std::size_t groups = 0;
+  const std::int32_t* cu_seqlens = nullptr;  // [completions + 1], null where no rule looks at tokens
+  const std::uint8_t* mask = nullptr;        // [tokens], null = all count
+  const Float* penalties = nullptr;          // [tokens], taken off the reward (coefficient x KL)
+};
+
+struct AdvantageMetrics {
+  double reward = 0;      // mean over scored completions; NaN where none is scored
+  double reward_std = 0;  // with n-1; NaN below two scored completions
+  double frac_reward_zero_std = 0;  // share of groups (of those with a scored member) without spread
+  std::size_t dead_groups = 0;
+  std::size_t scored_groups = 0;
+  std::size_t unscored = 0;
+};
+
+template <typename Float>
+struct AdvantageResult {
+  std::vector<Float> values;  // [completions], or [tokens] if per_token
+  bool per_token = false;
+  AdvantageMetrics metrics;
+};
+
+template <typename Float>
+AdvantageResult<Float> compute_advantages(const AdvantageRule& rule, const AdvantageBatch<Float>& batch);
+
+}  // namespace adjudge::rl
