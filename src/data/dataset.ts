@@ -81,7 +81,7 @@ export class Dataset implements AsyncDisposable {
   /** Throws DATA_INVALID with file and line where the record cannot be read or gives no messages. */
   async item(index: number): Promise<DataItem> {
     const fields = await this.fields(index)
-    const line = this.table.lines[this.rowOf(index)]!
+    const line = this.table.lines[this.rowOf(index)]
     let messages: Message[]
     try {
       messages = this.templates ? this.templates.render(fields) : ownMessages(fields)
@@ -121,8 +121,8 @@ export class Dataset implements AsyncDisposable {
   }
 
   private async textOf(row: number): Promise<string> {
-    const start = this.table.starts[row]!
-    const bytes = Buffer.allocUnsafe(this.table.ends[row]! - start)
+    const start = this.table.starts[row]
+    const bytes = Buffer.allocUnsafe(this.table.ends[row] - start)
     let filled = 0
     while (filled < bytes.length) {
       const { bytesRead } = await this.handle.read(bytes, filled, bytes.length - filled, start + filled)
@@ -133,7 +133,7 @@ export class Dataset implements AsyncDisposable {
   }
 
   private invalid(row: number, message: string, cause?: unknown): AdjudgeError {
-    return new AdjudgeError('DATA_INVALID', `${this.path}:${this.table.lines[row]!}: ${message}`, { cause })
+    return new AdjudgeError('DATA_INVALID', `${this.path}:${this.table.lines[row]}: ${message}`, { cause })
   }
 
   private jsonFields(text: string, row: number): Record<string, unknown> {
@@ -171,12 +171,13 @@ export class Dataset implements AsyncDisposable {
     if (cells.length !== length) {
       throw this.invalid(row, `${cells.length} fields; expected ${length} (${this.columns!.join(', ')})`)
     }
-    return Object.fromEntries(cells.map((cell, index) => [this.columns![index]!, cell]))
+    return Object.fromEntries(cells.map((cell, index) => [this.columns![index], cell]))
   }
 
   private cells(text: string, row: number): string[] {
     try {
-      return (parse(text.replace(/\r$/, ''), { relax_column_count: true }) as string[][])[0] ?? []
+      const rows: string[][] = parse(text.replace(/\r$/, ''), { relax_column_count: true })
+      return rows[0] ?? []
     } catch (cause) {
       throw this.invalid(row, `no CSV (${(cause as Error).message})`, cause)
     }

@@ -15,6 +15,15 @@ interface CheckOptions<T> {
   code: ErrorCode
   /** Checks of meaning, run only when the schema holds. */
   also?: (value: T) => Problem[]
+  /** Values that go before those of the document, as of `--set a.b=c`; errors in them name the override. */
+  overrides?: Override[]
+  /** Fill in the schema's defaults before it is checked. */
+  defaults?: boolean
+}
+
+export interface Override {
+  path: string[]
+  value: unknown
 }
 
 /** Throws `code` with one line per problem: `file:line: what is wrong; what was expected`. */
@@ -25,8 +34,23 @@ export function checkDocument<S extends TSchema>(schema: S, yaml: string, option
   if (error) {
     throw new AdjudgeError(options.code, `${options.file}:${lines.linePos(error.pos[0]).line}: ${error.message}`)
   }
-  const value: unknown = document.toJS()
+  const overrides = options.overrides ?? []
+  for (const { path, value } of overrides) {
+    try {
+      document.setIn(
+        path.map((part) => (/^\d+$/.test(part) ? Number(part) : part)),
+        document.createNode(value)
+      )
+    } catch (cause) {
+      const message = `--set ${path.join('.')}: cannot be set (${(cause as Error).message})`
+      throw new AdjudgeError(options.code, message, { cause })
+    }
+  }
+  let value: unknown = document.toJS() ?? {}
+  if (options.defaults) value = Value.Default(schema, value)
   const locate = (path: string): string => {
+    const override = overrides.findLast((one) => `${path}/`.startsWith(`/${one.path.join('/')}/`))
+    if (override) return `--set ${override.path.join('.')}`
     const offset = offsetOf(document, path)
     return offset === undefined ? options.file : `${options.file}:${lines.linePos(offset).line}`
   }

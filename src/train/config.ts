@@ -1,0 +1,109 @@
+/** Reads run.yaml: checked against the schema with file and line, `--set` applied, defaults filled in, paths made absolute. */
+import { readFileSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import { parse } from 'yaml'
+import { AdjudgeError } from '../errors.js'
+import { checkDocument, type Override, type Problem } from '../judge/document.js'
+import { RunSchema, type RunConfig } from './schema.js'
+
+export interface LoadedConfig {
+  config: RunConfig & { name: string }
+  /** The configuration file's folder: where relative paths start. */
+  folder: string
+}
+
+/** Throws FILE_NOT_FOUND, FILE_UNREADABLE or CONFIG_INVALID (one line per problem: `file:line: …`). */
+export function loadConfig(file: string, set: readonly string[] = []): LoadedConfig {
+  let yaml: string
+  try {
+    yaml = readFileSync(file, 'utf8')
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT') throw new AdjudgeError('FILE_NOT_FOUND', `${file}: there is no such file`, { cause })
+    throw new AdjudgeError('FILE_UNREADABLE', `${file}: cannot be read (${message})`, { cause })
+  }
+  return parseConfig(yaml, file, set)
+}
+
+/** As `loadConfig`, from text; `file` names it in errors and says where relative paths start. */
+export function parseConfig(yaml: string, file = 'run.yaml', set: readonly string[] = []): LoadedConfig {
+  const overrides = set.map(parseOverride)
+  const config = checkDocument(RunSchema, yaml, {
+    file,
+    code: 'CONFIG_INVALID',
+    also: meaningProblems,
+    overrides,
+    defaults: true
+  })
+  const folder = dirname(resolve(file))
+  return { config: { ...withPaths(config, folder), name: config.name ?? nameOf(file) }, folder }
+}
+
+/** `a.b=c`, where c is YAML. */
+function parseOverride(text: string): Override {
+  const [, path, source] = /^([\w-]+(?:\.[\w-]+)*)=([\s\S]*)$/.exec(text) ?? []
+  if (path === undefined || source === undefined) {
+    const message = `--set ${text}: cannot be read; expected key.path=value, for example training.steps=20`
+    throw new AdjudgeError('CONFIG_INVALID', message)
+  }
+  try {
+    return { path: path.split('.'), value: parse(source) as unknown }
+  } catch (cause) {
+    const message = `--set ${path}: the value is no YAML (${(cause as Error).message.split('\n')[0]})`
+    throw new AdjudgeError('CONFIG_INVALID', message, { cause })
+  }
+}
+
+const nameOf = (file: string): string => basename(file).replace(/\.ya?ml$/i, '')
+
+function withPaths(config: RunConfig, folder: string): RunConfig {
+  const at = (path: string): string => resolve(folder, path)
+  const { model, data } = config
+  return {
+    ...config,
+    runs: at(config.runs),
+    ...(config.ledger === undefined ? {} : { ledger: at(config.ledger) }),
+    model: { ...model, path: at(model.path), ...(model.adapter === undefined ? {} : { adapter: at(model.adapter) }) },
+    data: { ...data, train: at(data.train), ...(data.test === undefined ? {} : { test: at(data.test) }) }
+  }
+}
+
+/** What a schema cannot say. */
+function meaningProblems(config: RunConfig): Problem[] {
+  const problems: Problem[] = []
+  const { model, data, rewards, algorithm, evaluation } = config
+  if (model.lora && model.adapter !== undefined) {
+    problems.push({
+      path: '/model/adapter',
+      message: 'model.adapter and model.lora are both given; expected one of them'
+    })
+  }
+  if (evaluation.every > 0 && data.test === undefined) {
+    problems.push({ path: '/evaluation/every', message: 'evaluation.every needs held-out items; expected data.test' })
+  }
+  if (algorithm.preset === 'sft' && rewards.length > 0) {
+    problems.push({
+      path: '/rewards',
+      message: 'sft learns from the answers in the data and has no rewards; remove them'
+    })
+  }
+  if (algorithm.preset !== 'sft' && rewards.length === 0) {
+    problems.push({ path: '/rewards', message: 'rewards is missing; expected at least one judge, grader or function' })
+  }
+  const names = new Set<string>()
+  rewards.forEach((reward, index) => {
+    const given = (['judge', 'grader', 'function'] as const).filter((kind) => reward[kind] !== undefined)
+    if (given.length !== 1) {
+      const found = given.length === 0 ? 'nothing that scores' : given.join(' and ')
+      problems.push({
+        path: `/rewards/${index}`,
+        message: `reward ${reward.name} has ${found}; expected exactly one of judge, grader, function`
+      })
+    }
+    if (names.has(reward.name)) {
+      problems.push({ path: `/rewards/${index}/name`, message: `reward name ${reward.name} is there twice` })
+    }
+    names.add(reward.name)
+  })
+  return problems
+}

@@ -1,0 +1,177 @@
+/**
+ * The shape of run.yaml. Every key with its default stands here once: the check, the types and the defaults come from it.
+ * Only model, data and (for reinforcement learning) rewards must be given.
+ */
+import { Type, type Static, type TProperties } from '@sinclair/typebox'
+import { JudgeConfigSchema } from '../judge/index.js'
+
+/** A section where every key may be left out. */
+const section = <T extends TProperties>(properties: T) =>
+  Type.Object(properties, { additionalProperties: false, default: {} })
+const name = { minLength: 1 }
+const choice = <T extends string>(values: readonly T[], options: { default?: T } = {}) =>
+  Type.Union(
+    values.map((value) => Type.Literal(value)),
+    options
+  ) as ReturnType<typeof Type.Unsafe<T>>
+
+const MessageSchema = Type.Object(
+  { role: choice(['system', 'user', 'assistant', 'tool'] as const), content: Type.String() },
+  { additionalProperties: false }
+)
+
+const LoraSchema = Type.Object(
+  {
+    /** Width of the low-rank update. */
+    rank: Type.Integer({ minimum: 1, default: 16 }),
+    /** The update is scaled by alpha / rank. */
+    alpha: Type.Number({ exclusiveMinimum: 0, default: 32 }),
+    /** Names of linear layers (q_proj, down_proj, …), or all of them but the head. */
+    target_modules: Type.Union([Type.Literal('all-linear'), Type.Array(Type.String(name), { minItems: 1 })], {
+      default: 'all-linear'
+    })
+  },
+  { additionalProperties: false }
+)
+
+const ModelSchema = Type.Object(
+  {
+    path: Type.String({ ...name, description: 'a Transformers folder or a GGUF file' }),
+    /** bfloat16 where the processor computes in it, else float32. */
+    dtype: choice(['auto', 'float32', 'bfloat16'] as const, { default: 'auto' }),
+    /** Train a new adapter instead of all weights. */
+    lora: Type.Optional(LoraSchema),
+    /** Go on with this PEFT folder instead. */
+    adapter: Type.Optional(Type.String(name)),
+    /** Threads of the engine; default: one per core. */
+    threads: Type.Optional(Type.Integer({ minimum: 1 }))
+  },
+  { additionalProperties: false }
+)
+
+const DataSchema = Type.Object(
+  {
+    train: Type.String({ ...name, description: 'a .jsonl or .csv file' }),
+    /** Held-out items for evaluations. */
+    test: Type.Optional(Type.String(name)),
+    /** One user message or a list of messages over `{{ item.<field> }}`; default: the item's messages or prompt. */
+    prompt: Type.Optional(Type.Union([Type.String(name), Type.Array(MessageSchema, { minItems: 1 })])),
+    /** A longer prompt is an error that names its line. Default: what the model's context leaves. */
+    max_prompt_tokens: Type.Optional(Type.Integer({ minimum: 1 }))
+  },
+  { additionalProperties: false }
+)
+
+const RewardSchema = Type.Object(
+  {
+    /** The column's name in metrics and rollouts. */
+    name: Type.String({ ...name, pattern: '^[A-Za-z_][A-Za-z0-9_]*$', description: 'letters, digits and _' }),
+    /** Its share in the reward: the weighted sum of all columns. */
+    weight: Type.Number({ default: 1 }),
+    judge: Type.Optional(JudgeConfigSchema),
+    /** A grader in OpenAI's shape. */
+    grader: Type.Optional(Type.Object({ type: Type.String(name) }, { additionalProperties: true })),
+    /** A module whose default export gives a number, null (unscored) or { score, … }. */
+    function: Type.Optional(Type.String(name))
+  },
+  { additionalProperties: false }
+)
+
+export const RunSchema = Type.Object(
+  {
+    /** The run's name; default: the configuration file's. */
+    name: Type.Optional(Type.String({ ...name, pattern: '^[\\w.-]+$', description: 'letters, digits, ., _ and -' })),
+    /** Where the run's folder is made. */
+    runs: Type.String({ ...name, default: 'runs' }),
+    /** The verdict store; default: inside the run's folder. */
+    ledger: Type.Optional(Type.String(name)),
+    model: ModelSchema,
+    data: DataSchema,
+    rollout: section({
+      /** Prompts per step. */
+      prompts: Type.Integer({ minimum: 1, default: 16 }),
+      /** Completions per prompt: a group. */
+      completions: Type.Integer({ minimum: 1, default: 8 }),
+      max_tokens: Type.Integer({ minimum: 1, default: 128 }),
+      temperature: Type.Number({ exclusiveMinimum: 0, default: 1 }),
+      /** 0 keeps every token. */
+      top_k: Type.Integer({ minimum: 0, default: 0 }),
+      top_p: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 1 }),
+      min_p: Type.Number({ minimum: 0, maximum: 1, default: 0 }),
+      repetition_penalty: Type.Number({ exclusiveMinimum: 0, default: 1 }),
+      stop: Type.Array(Type.String(name), { default: [] }),
+      /** Most sequences that are decoded at once. */
+      max_batch: Type.Integer({ minimum: 1, default: 64 })
+    }),
+    rewards: Type.Array(RewardSchema, { default: [] }),
+    algorithm: section({
+      /** A named algorithm, or `sft`: next-token loss on the assistant's turns. */
+      preset: Type.String({ ...name, default: 'grpo' }),
+      /** What follows goes before the preset's own value. */
+      estimator: Type.Optional(
+        choice(['group', 'rloo', 'reinforce', 'reinforce_plus_plus', 'reinforce_plus_plus_baseline'] as const)
+      ),
+      baseline: Type.Optional(choice(['group', 'batch', 'leave_one_out', 'none'] as const)),
+      scale: Type.Optional(choice(['group', 'batch', 'none'] as const)),
+      clip_low: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+      clip_high: Type.Optional(Type.Number({ minimum: 0 })),
+      aggregation: Type.Optional(
+        choice(['token_mean', 'sequence_mean_token_mean', 'sequence_mean_token_sum', 'constant'] as const)
+      ),
+      kl: Type.Optional(
+        Type.Object(
+          {
+            kind: Type.Optional(choice(['k1', 'k2', 'k3'] as const)),
+            coefficient: Type.Optional(Type.Number({ minimum: 0 })),
+            in_reward: Type.Optional(Type.Boolean())
+          },
+          { additionalProperties: false }
+        )
+      ),
+      entropy: Type.Optional(
+        Type.Object({ coefficient: Type.Optional(Type.Number()) }, { additionalProperties: false })
+      )
+    }),
+    optimizer: section({
+      learning_rate: Type.Number({ exclusiveMinimum: 0, default: 1e-4 }),
+      schedule: choice(['constant', 'linear', 'cosine'] as const, { default: 'constant' }),
+      /** Steps in which the learning rate rises from 0. */
+      warmup_steps: Type.Integer({ minimum: 0, default: 0 }),
+      /** The gradient's global norm is cut to this; 0 = never. */
+      clip_norm: Type.Number({ minimum: 0, default: 1 }),
+      weight_decay: Type.Number({ minimum: 0, default: 0 }),
+      beta1: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9 }),
+      beta2: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.999 }),
+      epsilon: Type.Number({ exclusiveMinimum: 0, default: 1e-8 })
+    }),
+    training: section({
+      /** Optimizer steps of the whole run. */
+      steps: Type.Integer({ minimum: 1, default: 100 }),
+      /** Order of the data and the samples. */
+      seed: Type.Integer({ minimum: 0, default: 1 }),
+      /** A checkpoint every so many steps; the last step always has one. */
+      save_every: Type.Integer({ minimum: 1, default: 50 }),
+      /** Older checkpoints are removed. */
+      keep: Type.Integer({ minimum: 1, default: 2 })
+    }),
+    evaluation: section({
+      /** An evaluation every so many steps, before the first and after the last; 0 = none. */
+      every: Type.Integer({ minimum: 0, default: 0 }),
+      /** The first so many items of data.test. */
+      items: Type.Integer({ minimum: 1, default: 100 }),
+      /** 0 = greedy. */
+      temperature: Type.Number({ minimum: 0, default: 0 })
+    }),
+    /** Reaching a limit ends the run cleanly, with a checkpoint. */
+    budget: section({
+      /** US dollars, for judges with a known price. */
+      money: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+      /** Judges' tokens, in and out. */
+      tokens: Type.Optional(Type.Number({ exclusiveMinimum: 0 }))
+    })
+  },
+  { additionalProperties: false }
+)
+
+export type RunConfig = Static<typeof RunSchema>
+export type RewardConfig = RunConfig['rewards'][number]
