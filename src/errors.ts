@@ -7,6 +7,7 @@ export const errorCodes = {
   ALGORITHM_INVALID: 'An RL algorithm or preset has a wrong field or value',
   ALL_UNSCORED: 'The judge gave no usable score for a whole step',
   ARGUMENT_INVALID: 'An argument has a wrong type, shape or range',
+  BATCH_TOO_SMALL: 'An algorithm has no meaning for a batch as small as this one',
   BUDGET_REACHED: 'The token or money limit of the run was reached',
   BUFFER_BUSY: 'Another job is writing to this buffer',
   CANCELLED: 'The work was cancelled by its signal',
@@ -32,6 +33,7 @@ export const errorCodes = {
   LEDGER_WRITE: 'A verdict cannot be written to the ledger',
   MEMORY_EXCEEDED: 'The plan needs more memory than there is',
   MODEL_INVALID: 'A model has a missing tensor, a wrong shape or a wrong config',
+  REWARD_INVALID: 'A reward is infinite',
   RUBRIC_INVALID: 'A rubric has a wrong field or value',
   TOKENIZER_INVALID: 'The tokenizer is missing, cannot be read, or does not fit the model'
 } as const
