@@ -27,7 +27,7 @@ void gemm_serial(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_st
                  const float* packed, float* c, int64_t ldc, Store store);
 
 // "avx512", "avx2" or "portable": the widest the processor has; the environment variable ADJUDGE_ISA forces a
-// narrower one (an instruction set the processor lacks is an Error of code CPU_UNSUPPORTED).
+// narrower one (Error CONFIG_INVALID if the processor lacks it).
 const char* instruction_set();
 
 }  // namespace adjudge

@@ -1,0 +1,215 @@
+#include "native/cpu/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "native/core/cpu_features.h"
+#include "native/core/thread_pool.h"
+#include "native/cpu/gemm_kernels.h"
+
+namespace adjudge {
+namespace {
+
+// Blocking changes no bits: a chain that is cut continues from C (or from scratch) in full f32.
+constexpr int64_t depth_block = 256;    // one panel's block stays in the first-level cache
+constexpr int64_t row_block = 96;       // an A block of 96 KiB stays in the second-level cache
+constexpr int64_t column_block = 512;   // upper bound; smaller when there are few tiles for the threads
+constexpr int64_t max_width = 32;
+constexpr int64_t tiles_per_thread = 6;
+
+const GemmKernels& kernels() {
+  static const GemmKernels& selected = []() -> const GemmKernels& {
+    switch (selected_instruction_set()) {
+#if defined(__x86_64__)
+      case InstructionSet::avx512: return gemm_avx512;
+      case InstructionSet::avx2: return gemm_avx2;
+#endif
+      default: return gemm_portable;
+    }
+  }();
+  return selected;
+}
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct Problem {
+  int64_t m, n, k;
+  const float* a;
+  int64_t row_stride, depth_stride;
+  const float* packed;
+  float* c;
+  int64_t ldc;
+  Store store;
+};
+
+float* scratch(std::vector<float>& buffer, int64_t count) {
+  if (static_cast<int64_t>(buffer.size()) < count) buffer.resize(count);
+  return buffer.data();
+}
+
+// out[p, i] = A[i, p]: the order in which a register tile reads its rows.
+void pack_rows(const Problem& problem, int64_t row, int64_t rows, int64_t depth_begin, int64_t depth, float* out) {
+  const float* a = problem.a + row * problem.row_stride + depth_begin * problem.depth_stride;
+  if (problem.depth_stride == 1) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* source = a + i * problem.row_stride;
+      for (int64_t p = 0; p < depth; ++p) out[p * rows + i] = source[p];
+    }
+    return;
+  }
+  for (int64_t p = 0; p < depth; ++p) {
+    const float* source = a + p * problem.depth_stride;
+    for (int64_t i = 0; i < rows; ++i) out[p * rows + i] = source[i * problem.row_stride];
+  }
+}
+
+// Splits [0, rows) into pieces of at most max_rows that differ by one row at most.
+struct Split {
+  int64_t rows, pieces;
+  Split(int64_t count, int64_t max_rows) : rows(count), pieces(ceil_div(count, max_rows)) {}
+  int64_t begin(int64_t piece) const { return rows * piece / pieces; }
+};
+
+// C[row_begin.., column_begin..): whole depth.
+void block(const Problem& problem, int64_t row_begin, int64_t rows, int64_t column_begin, int64_t columns) {
+  const GemmKernels& kernel = kernels();
+  const int64_t width = kernel.panel_width;
+  const Split split(rows, kernel.max_rows);
+  // Few rows: the weights stream from memory once, so each panel is read from its start to its end.
+  const int64_t step = rows <= 2 * kernel.max_rows ? std::max<int64_t>(problem.k, 1) : depth_block;
+  const bool through_sums = problem.store == Store::add && problem.k > step;
+  thread_local std::vector<float> packed_rows, sums;
+  float* const a = scratch(packed_rows, rows * std::min(step, std::max<int64_t>(problem.k, 1)));
+  const int64_t sums_stride = ceil_div(columns, width) * width;
+  float* const partial = through_sums ? scratch(sums, rows * sums_stride) : nullptr;
+  float edge[16 * max_width];
+
+  int64_t depth_begin = 0;
+  do {
+    const int64_t depth = std::min(step, problem.k - depth_begin);
+    const bool resume = depth_begin > 0;
+    const bool last = depth_begin + depth >= problem.k;
+    for (int64_t piece = 0; piece < split.pieces; ++piece) {
+      const int64_t first = split.begin(piece);
+      pack_rows(problem, row_begin + first, split.begin(piece + 1) - first, depth_begin, depth, a + first * depth);
+    }
+    for (int64_t column = 0; column < columns; column += width) {
+      const float* panel = problem.packed + (column_begin + column) * problem.k + depth_begin * width;
+      const int64_t valid = std::min(width, columns - column);
+      for (int64_t piece = 0; piece < split.pieces; ++piece) {
+        const int64_t first = split.begin(piece);
+        const int64_t count = split.begin(piece + 1) - first;
+        float* c = problem.c + (row_begin + first) * problem.ldc + column_begin + column;
+        if (through_sums) {
+          float* sum = partial + first * sums_stride + column;
+          kernel.tile(count, depth, a + first * depth, panel, sum, sums_stride, resume, false);
+          if (!last) continue;
+          for (int64_t i = 0; i < count; ++i) {
+            for (int64_t j = 0; j < valid; ++j) c[i * problem.ldc + j] += sum[i * sums_stride + j];
+          }
+          continue;
+        }
+        const bool accumulate = problem.store == Store::add;
+        if (valid == width) {
+          kernel.tile(count, depth, a + first * depth, panel, c, problem.ldc, resume, accumulate);
+          continue;
+        }
+        if (resume || accumulate) {
+          for (int64_t i = 0; i < count; ++i) {
+            std::memcpy(edge + i * width, c + i * problem.ldc, valid * sizeof(float));
+            std::fill(edge + i * width + valid, edge + (i + 1) * width, 0.0f);
+          }
+        }
+        kernel.tile(count, depth, a + first * depth, panel, edge, width, resume, accumulate);
+        for (int64_t i = 0; i < count; ++i) std::memcpy(c + i * problem.ldc, edge + i * width, valid * sizeof(float));
+      }
+    }
+    depth_begin += depth;
+  } while (depth_begin < problem.k);
+}
+
+// Tiles of C: rows first, so that neighbours in the order share their part of B.
+struct Tiling {
+  int64_t row_tiles, rows, columns, items;
+  Tiling(const Problem& problem, int64_t workers) {
+    const int64_t width = kernels().panel_width;
+    row_tiles = ceil_div(problem.m, row_block);
+    rows = problem.m;
+    const int64_t wanted = ceil_div(workers * tiles_per_thread, row_tiles);
+    columns = std::clamp(ceil_div(ceil_div(problem.n, wanted), width) * width, 2 * width, column_block);
+    items = row_tiles * ceil_div(problem.n, columns);
+  }
+  void run(const Problem& problem, int64_t item) const {
+    const int64_t row_tile = item % row_tiles;
+    const int64_t column = item / row_tiles * columns;
+    const int64_t row = rows * row_tile / row_tiles;
+    block(problem, row, rows * (row_tile + 1) / row_tiles - row, column, std::min(columns, problem.n - column));
+  }
+};
+
+void pack_panel(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k, int64_t panel,
+                float* packed) {
+  const int64_t width = kernels().panel_width;
+  const int64_t first = panel * width;
+  const int64_t valid = std::min(width, n - first);
+  const float* source = b + first * column_stride;
+  float* target = packed + first * k;
+  if (valid < width) std::fill(target, target + width * k, 0.0f);
+  if (column_stride == 1) {
+    for (int64_t p = 0; p < k; ++p) std::memcpy(target + p * width, source + p * depth_stride, valid * sizeof(float));
+    return;
+  }
+  constexpr int64_t strip = 16;  // one cache line of each column at a time
+  for (int64_t begin = 0; begin < k; begin += strip) {
+    const int64_t end = std::min(begin + strip, k);
+    for (int64_t j = 0; j < valid; ++j) {
+      for (int64_t p = begin; p < end; ++p) target[p * width + j] = source[j * column_stride + p * depth_stride];
+    }
+  }
+}
+
+}  // namespace
+
+int64_t panel_width() { return kernels().panel_width; }
+
+const char* instruction_set() {
+#if defined(__x86_64__)
+  if (&kernels() == &gemm_avx512) return name_of(InstructionSet::avx512);
+  if (&kernels() == &gemm_avx2) return name_of(InstructionSet::avx2);
+#endif
+  return name_of(InstructionSet::portable);
+}
+
+size_t packed_floats(int64_t n, int64_t k) {
+  return static_cast<size_t>(ceil_div(n, panel_width()) * panel_width() * k);
+}
+
+void pack(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k, float* packed) {
+  parallel_for(ceil_div(n, panel_width()), [&](int64_t panel, int) {
+    pack_panel(b, column_stride, depth_stride, n, k, panel, packed);
+  });
+}
+
+void pack_serial(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k, float* packed) {
+  const int64_t panels = ceil_div(n, panel_width());
+  for (int64_t panel = 0; panel < panels; ++panel) pack_panel(b, column_stride, depth_stride, n, k, panel, packed);
+}
+
+void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t depth_stride,
+          const float* packed, float* c, int64_t ldc, Store store) {
+  if (m <= 0 || n <= 0) return;
+  const Problem problem{m, n, k, a, row_stride, depth_stride, packed, c, ldc, store};
+  const Tiling tiling(problem, threads());
+  parallel_for(tiling.items, [&](int64_t item, int) { tiling.run(problem, item); });
+}
+
+void gemm_serial(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t depth_stride,
+                 const float* packed, float* c, int64_t ldc, Store store) {
+  if (m <= 0 || n <= 0) return;
+  const Problem problem{m, n, k, a, row_stride, depth_stride, packed, c, ldc, store};
+  const Tiling tiling(problem, 1);
+  for (int64_t item = 0; item < tiling.items; ++item) tiling.run(problem, item);
+}
+
+}  // namespace adjudge

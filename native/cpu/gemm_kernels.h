@@ -1,0 +1,22 @@
+// The table that each instruction set's file exports, and the only way into it.
+#pragma once
+#include <cstdint>
+
+namespace adjudge {
+
+struct GemmKernels {
+  int64_t panel_width;  // columns of one packed panel of B
+  int64_t max_rows;     // most rows of one register tile
+  // c[rows, panel_width] (row stride ldc) from a packed [depth, rows] and one panel [depth, panel_width].
+  // resume: the chains start at c, else at 0. accumulate: the finished chains are added to c, else stored.
+  void (*tile)(int64_t rows, int64_t depth, const float* a, const float* panel, float* c, int64_t ldc, bool resume,
+               bool accumulate);
+};
+
+extern const GemmKernels gemm_portable;
+#if defined(__x86_64__)
+extern const GemmKernels gemm_avx2;
+extern const GemmKernels gemm_avx512;
+#endif
+
+}  // namespace adjudge
