@@ -1,0 +1,54 @@
+// Causal attention over packed rows. A segment is a run of rows that may attend to one earlier run, its prefix: the
+// completions of a group share one copy of their prompt. Every score is one FMA chain over head_dim and every output
+// one chain over absolute key positions, so decode over a cache gives the same bits as training over rows.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace adjudge {
+
+struct Segment {
+  int64_t start, length;                // rows
+  int64_t prefix_start, prefix_length;  // rows of the shared prompt; length 0 = none
+};
+
+struct AttentionShape {
+  int64_t heads, kv_heads, head_dim;
+  int64_t query_width() const { return heads * head_dim; }
+  int64_t kv_width() const { return kv_heads * head_dim; }
+  float scale() const;
+};
+
+// q, out [rows, heads·head_dim]; k, v [rows, kv_heads·head_dim]; log_sum_exp [rows, heads].
+// 2·2·rows·keys·heads·head_dim flops; memory linear in keys.
+void attention_forward(const AttentionShape&, std::span<const Segment>, const float* q, const float* k, const float* v,
+                       float* out, float* log_sum_exp);
+
+// dq assigned; dk, dv accumulated (zero them first). `roots[i]..roots[i+1]` are the segments that share a prompt:
+// one worker walks them in order, so sums into shared rows have one order.
+void attention_backward(const AttentionShape&, std::span<const Segment>, std::span<const int64_t> roots, const float* q,
+                        const float* k, const float* v, const float* out, const float* d_out, const float* log_sum_exp,
+                        float* dq, float* dk, float* dv);
+
+// Keys and values of one sequence, kept packed for the GEMM: a key costs no repacking at later steps.
+class KvCache {
+ public:
+  KvCache(const AttentionShape& shape, int64_t layers) : shape_(shape), layers_(layers) {}
+  int64_t length() const { return length_; }
+  void reserve(int64_t positions);
+  // Rows [kv_width] of k and v for one position below capacity.
+  void write(int64_t layer, int64_t position, const float* k, const float* v);
+  void set_length(int64_t length) { length_ = length; }
+  // One query row over the first `keys` positions, for one kv head: q, out [heads/kv_heads, head_dim] of that kv head.
+  void attend(int64_t layer, int64_t kv_head, int64_t keys, const float* q, float* out, std::vector<float>& scores) const;
+
+ private:
+  int64_t key_floats() const;    // per layer and kv head
+  int64_t value_floats() const;  // per layer and kv head
+  AttentionShape shape_;
+  int64_t layers_, length_ = 0, capacity_ = 0;
+  std::vector<float> keys_, values_;
+};
+
+}  // namespace adjudge

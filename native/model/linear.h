@@ -1,0 +1,40 @@
+// A linear layer y = x·Wᵀ with its packed copies, its gradient, and an optional LoRA adapter.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "../cpu/gemm.h"
+
+namespace adjudge {
+
+// W [out, in] row-major, and its two packed forms: for x·Wᵀ and for dy·W.
+struct Matrix {
+  int64_t out = 0, in = 0;
+  float* value = nullptr;
+  float* gradient = nullptr;  // null: frozen
+  std::vector<float> packed_forward, packed_backward;
+
+  void pack();
+  // y[m, out] = or += x[m, in] · Wᵀ. 2·m·out·in flops.
+  void forward(int64_t m, const float* x, float* y, Store store) const;
+  // dx[m, in] = or += dy[m, out] · W.
+  void backward_input(int64_t m, const float* dy, float* dx, Store store) const;
+  // dW += dyᵀ · x, reduced over rows in ascending order.
+  void accumulate(int64_t m, const float* dy, const float* x, std::vector<float>& scratch) const;
+};
+
+struct Linear {
+  std::string name;  // module path, e.g. model.layers.0.self_attn.q_proj
+  Matrix base;
+  Matrix a, b;  // LoRA: a [rank, in], b [out, rank]; rank 0 = none
+  float scale = 0;
+
+  int64_t rank() const { return a.out; }
+  void forward(int64_t m, const float* x, float* y, bool adapter) const;
+  void backward_input(int64_t m, const float* dy, float* dx, Store store) const;
+  // Gradients of whatever is trainable here.
+  void accumulate(int64_t m, const float* dy, const float* x, std::vector<float>& scratch) const;
+};
+
+}  // namespace adjudge

@@ -1,0 +1,110 @@
+// A causal language model: log-probs, gradients, optimizer, generation, on one set of weights and kernels.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "../io/tensor_source.h"
+#include "config.h"
+
+namespace adjudge {
+
+struct LoraOptions {
+  int64_t rank = 16;
+  double scale = 2.0;                 // alpha / rank, or alpha / sqrt(rank) for rsLoRA
+  std::vector<std::string> modules;   // module suffixes: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj
+  uint64_t seed = 0;
+};
+
+// Prompts with their completions, packed. All spans are flat; offsets have one entry more than what they index.
+// completion_group ascends; a prompt has at least one token. Completions of a group attend to one copy of their prompt.
+struct GroupedBatch {
+  std::span<const int32_t> prompt_tokens, prompt_offsets;
+  std::span<const int32_t> completion_tokens, completion_offsets, completion_group;
+  float temperature = 1.0f;
+};
+
+struct AdamwOptions {
+  double learning_rate = 1e-4, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.0;
+  double clip_norm = 0.0;  // 0 = no clipping
+};
+
+struct SamplingOptions {
+  int64_t completions = 1, max_tokens = 128, max_batch = 64, top_log_probs = 0;
+  float temperature = 1.0f, top_p = 1.0f, min_p = 0.0f, repetition_penalty = 1.0f;
+  int64_t top_k = 0;
+  uint64_t seed = 0;
+  std::vector<int32_t> eos_tokens;
+  std::vector<std::string> stop_strings;
+  // Bytes of every token, for stop strings: token i is bytes[offsets[i] .. offsets[i + 1]). Empty without stop strings.
+  std::string token_bytes;
+  std::vector<int64_t> token_byte_offsets;
+};
+
+struct TopLogProb {
+  int32_t token;
+  float log_prob;
+};
+
+enum class Finish { stop, stop_string, length, cancelled };
+
+struct GeneratedCompletion {
+  int64_t prompt = 0, index = 0;
+  std::vector<int32_t> tokens;
+  std::vector<float> log_probs, sampling_log_probs;
+  std::vector<TopLogProb> top_log_probs;  // [tokens, top_log_probs]
+  Finish finish = Finish::length;
+  int64_t stop_bytes = -1;  // length in bytes of the text before the stop string; -1 = none matched
+};
+
+struct Parameter {
+  std::string name;  // Transformers' name, or PEFT's for adapters
+  std::vector<int64_t> shape;
+  float* value = nullptr;
+  float* gradient = nullptr;  // null: frozen
+  float* first_moment = nullptr;
+  float* second_moment = nullptr;
+  int64_t elements = 0;
+};
+
+class Model {
+ public:
+  // Copies the weights out of `source`. With `lora` the base is frozen. `trainable` false allocates no gradients.
+  Model(const ModelConfig&, const TensorSource& source, bool trainable, const LoraOptions* lora);
+  ~Model();
+
+  const ModelConfig& config() const;
+  // Everything that has a value: base weights and adapters. Trainable ones have a gradient.
+  std::span<Parameter> parameters();
+  size_t bytes() const;
+  // After values were written from outside: rebuilds the packed copies.
+  void parameters_changed();
+
+  // log_probs, entropies: one per completion token (entropies may be null). `adapter` false: the frozen base.
+  void log_probs(const GroupedBatch&, bool adapter, float* log_probs, float* entropies);
+  // logits [tokens, vocabulary] of one sequence.
+  void logits(std::span<const int32_t> tokens, float* out);
+  // Accumulates d(sum log_prob_gradients * log_prob + entropy_gradients * entropy) / d(parameters). Also returns the
+  // log-probs (may be null). Completions whose coefficients are all exactly 0 are not computed (their log-probs: NaN).
+  void backward(const GroupedBatch&, const float* log_prob_gradients, const float* entropy_gradients, float* log_probs);
+  void zero_gradients();
+  // Clips, applies AdamW, zeroes the gradients; returns the global norm before clipping.
+  double step(const AdamwOptions&);
+  int64_t step_count() const;
+  void set_step_count(int64_t);
+
+  using OnCompletion = std::function<void(GeneratedCompletion&&)>;
+  void generate(std::span<const int32_t> prompt_tokens, std::span<const int32_t> prompt_offsets, const SamplingOptions&,
+                const OnCompletion&, const std::atomic<bool>& cancelled);
+
+  struct Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace adjudge

@@ -1,0 +1,70 @@
+// The weights of a model and the passes over packed rows that Model's calls are made of.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "attention.h"
+#include "config.h"
+#include "linear.h"
+#include "model.h"
+
+namespace adjudge {
+
+struct Norm {
+  float* value = nullptr;
+  float* gradient = nullptr;
+};
+
+struct Layer {
+  Norm attention_norm, mlp_norm;
+  Linear q, k, v, o, gate, up, down;
+};
+
+// What one layer keeps from forward to backward, per row.
+struct LayerActivations {
+  std::vector<float> input, inverse_rms_1, q, k, v, log_sum_exp, attention, middle, inverse_rms_2, gate, up;
+};
+
+// Rows of a pass: tokens and positions [rows], segments in order, roots (see attention_backward).
+struct Rows {
+  std::vector<int32_t> tokens, positions;
+  std::vector<Segment> segments;
+  std::vector<int64_t> roots{0};
+  int64_t count() const { return static_cast<int64_t>(tokens.size()); }
+  // Appends a segment of tokens at positions prefix_length, …; returns its first row.
+  int64_t append(std::span<const int32_t> segment_tokens, int64_t prefix_start, int64_t prefix_length);
+  void end_root() { roots.push_back(static_cast<int64_t>(segments.size())); }
+};
+
+struct Network {
+  ModelConfig config;
+  AttentionShape attention;
+  Matrix embedding;  // [vocabulary, hidden]; packed where it is the head too
+  Matrix head_matrix;
+  Norm final_norm;
+  std::vector<Layer> layers;
+  std::vector<float> cosine, sine;  // [positions, head_dim / 2]
+
+  const Matrix& head() const { return config.tied_head ? embedding : head_matrix; }
+  void extend_rope(int64_t positions);
+
+  // Hidden state before the final norm, [rows, hidden]. `keep` receives activations, or only feeds `on_layer`.
+  using OnLayer = std::function<void(int64_t layer, const float* k, const float* v)>;
+  std::vector<float> forward(const Rows&, bool adapter, std::vector<LayerActivations>* keep, const OnLayer& on_layer = {});
+  // dx [rows, hidden]: gradient of the hidden state; accumulates every gradient below the final norm.
+  void backward(const Rows&, std::vector<LayerActivations>&, std::vector<float> dx);
+
+  // Decode: one row per cache, at position caches[i]->length(); appends it to the cache. Returns hidden [rows, hidden].
+  std::vector<float> decode(std::span<const int32_t> tokens, std::span<KvCache* const> caches);
+  // Final norm and head: logits [rows, vocabulary].
+  void head_logits(int64_t rows, const float* hidden, std::vector<float>& logits) const;
+
+ private:
+  void mlp(const Layer&, int64_t rows, bool adapter, float* x, std::vector<float>& inverse_rms, std::vector<float>& gate,
+           std::vector<float>& up);
+};
+
+}  // namespace adjudge
