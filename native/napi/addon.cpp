@@ -1,0 +1,26 @@
+// The addon's entry: src/binding/native.ts describes what it exports.
+#include "handle.h"
+
+namespace adjudge {
+
+void register_rl(Napi::Env env, Napi::Object exports);
+
+namespace {
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  export_model(env, exports);
+  export_generate(env, exports);
+  export_parameters(env, exports);
+  export_files(env, exports);
+  register_rl(env, exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace adjudge
+
+static Napi::Object initialize_addon(Napi::Env env, Napi::Object exports) {
+  return adjudge::initialize(env, exports);
+}
+
+NODE_API_MODULE(adjudge, initialize_addon)

@@ -1,0 +1,188 @@
+// Exports saveWeights, readSafetensors, writeSafetensors, readGgufMetadata.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../core/json.h"
+#include "../io/gguf.h"
+#include "../io/safetensors.h"
+#include "../model/model.h"
+#include "handle.h"
+
+namespace adjudge {
+
+namespace {
+
+using namespace arguments;
+
+bool is_adapter(const Parameter& parameter) { return parameter.name.find(".lora_") != std::string::npos; }
+
+// base_model.model.model.layers.0.mlp.up_proj.lora_A.weight -> model.layers.0.mlp.up_proj.weight
+std::string base_name(const std::string& adapter_name) {
+  const std::string prefix = "base_model.model.";
+  size_t start = adapter_name.rfind(prefix, 0) == 0 ? prefix.size() : 0;
+  return adapter_name.substr(start, adapter_name.find(".lora_") - start) + ".weight";
+}
+
+struct Adapter {
+  const Parameter* down = nullptr;  // A [rank, in]
+  const Parameter* up = nullptr;    // B [out, rank]
+};
+
+std::map<std::string, Adapter> adapters_of(std::span<const Parameter> parameters) {
+  std::map<std::string, Adapter> result;
+  for (const Parameter& parameter : parameters) {
+    if (!is_adapter(parameter)) continue;
+    Adapter& adapter = result[base_name(parameter.name)];
+    (parameter.name.find(".lora_A") != std::string::npos ? adapter.down : adapter.up) = &parameter;
+  }
+  return result;
+}
+
+// Elements [first, first + count) of W + scale * B * A.
+void read_merged(const Parameter& base, const Adapter& adapter, double scale, int64_t first, int64_t count, float* out) {
+  int64_t width = base.shape.back(), rank = adapter.down->shape[0];
+  for (int64_t index = 0; index < count; ++index) {
+    int64_t row = (first + index) / width, column = (first + index) % width;
+    double sum = 0;
+    for (int64_t inner = 0; inner < rank; ++inner) {
+      sum += static_cast<double>(adapter.up->value[row * rank + inner]) * adapter.down->value[inner * width + column];
+    }
+    out[index] = static_cast<float>(base.value[first + index] + scale * sum);
+  }
+}
+
+// saveWeights(model, file, part): part is base (without adapter), merged, or adapter.
+Napi::Value save_weights(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  std::string file = string(info[1], "file"), part = string(info[2], "part");
+  if (part != "base" && part != "merged" && part != "adapter") refuse("part", "base, merged or adapter");
+  auto job = Job::start(
+      info.Env(),
+      [entry, file, part](Job&) -> Job::Result {
+        std::span<const Parameter> parameters = entry->model->parameters();
+        std::map<std::string, Adapter> adapters = adapters_of(parameters);
+        if (part == "adapter" && adapters.empty()) {
+          throw Error("ARGUMENT_INVALID", "The model has no adapter to save: load it with lora or adapter");
+        }
+        std::vector<TensorToWrite> tensors;
+        for (const Parameter& parameter : parameters) {
+          if (is_adapter(parameter) != (part == "adapter")) continue;
+          TensorToWrite tensor{parameter.name, StoredType::f32, parameter.shape, {}};
+          auto adapter = adapters.find(parameter.name);
+          if (part == "merged" && adapter != adapters.end()) {
+            tensor.read = [&parameter, pair = adapter->second, scale = entry->adapter_scale](int64_t first, int64_t count,
+                                                                                             float* out) {
+              read_merged(parameter, pair, scale, first, count, out);
+            };
+          } else {
+            tensor.read = [&parameter](int64_t first, int64_t count, float* out) {
+              std::copy_n(parameter.value + first, count, out);
+            };
+          }
+          tensors.push_back(std::move(tensor));
+        }
+        write_safetensors(file, tensors);
+        return {};
+      },
+      entry->turnstile);
+  return job->promise();
+}
+
+// readSafetensors(path) -> Promise<{ [name]: { data: Float32Array, shape } }>; integers become floats.
+Napi::Value read_safetensors(const Napi::CallbackInfo& info) {
+  std::string path = string(info[0], "path");
+  auto job = Job::start(info.Env(), [path](Job&) -> Job::Result {
+    struct Read {
+      std::string name;
+      std::vector<int64_t> shape;
+      std::vector<float> data;
+    };
+    auto tensors = std::make_shared<std::vector<Read>>();
+    std::unique_ptr<TensorSource> source = open_safetensors(path);
+    for (const std::string& name : source->names()) {
+      const StoredTensor* tensor = source->find(name);
+      Read read{name, tensor->shape, std::vector<float>(static_cast<size_t>(element_count(*tensor)))};
+      read_all(*tensor, read.data.data());
+      tensors->push_back(std::move(read));
+    }
+    return [tensors](Napi::Env env) -> Napi::Value {
+      Napi::Object result = Napi::Object::New(env);
+      for (Read& tensor : *tensors) {
+        Napi::Object item = Napi::Object::New(env);
+        Napi::Array shape = Napi::Array::New(env);
+        for (size_t index = 0; index < tensor.shape.size(); ++index) {
+          shape.Set(static_cast<uint32_t>(index), static_cast<double>(tensor.shape[index]));
+        }
+        item.Set("shape", shape);
+        item.Set("data", adopt(env, std::move(tensor.data)));
+        result.Set(tensor.name, item);
+      }
+      return result;
+    };
+  });
+  return job->promise();
+}
+
+// writeSafetensors(path, [{ name, shape, data }]) -> Promise<void>, as float32.
+Napi::Value write_tensors(const Napi::CallbackInfo& info) {
+  std::string path = string(info[0], "path");
+  if (!info[1].IsArray()) refuse("tensors", "an array");
+  auto array = info[1].As<Napi::Array>();
+  auto contents = std::make_shared<std::vector<std::vector<float>>>();
+  auto tensors = std::make_shared<std::vector<TensorToWrite>>();
+  for (uint32_t index = 0; index < array.Length(); ++index) {
+    Napi::Object item = object(array.Get(index), "tensors");
+    TensorToWrite tensor{string(item.Get("name"), "name"), StoredType::f32, {}, {}};
+    if (!item.Get("shape").IsArray()) refuse("shape", "an array of numbers");
+    auto shape = item.Get("shape").As<Napi::Array>();
+    int64_t elements = 1;
+    for (uint32_t axis = 0; axis < shape.Length(); ++axis) {
+      tensor.shape.push_back(integer(shape.Get(axis), "shape", 0, int64_t{1} << 40));
+      if (__builtin_mul_overflow(elements, tensor.shape.back(), &elements)) refuse("shape", "a product that fits");
+    }
+    contents->push_back(floats(item.Get("data"), "data"));
+    if (static_cast<int64_t>(contents->back().size()) != elements) {
+      refuse("data", "as many numbers as the shape of " + tensor.name + " says");
+    }
+    tensor.read = [contents, index](int64_t first, int64_t count, float* out) {
+      std::copy_n((*contents)[index].data() + first, count, out);
+    };
+    tensors->push_back(std::move(tensor));
+  }
+  auto job = Job::start(info.Env(), [path, tensors](Job&) -> Job::Result {
+    write_safetensors(path, *tensors);
+    return {};
+  });
+  return job->promise();
+}
+
+// readGgufMetadata(path) -> Promise<{ config: string, metadata: string }>, both JSON.
+Napi::Value read_gguf_metadata(const Napi::CallbackInfo& info) {
+  std::string path = string(info[0], "path");
+  auto job = Job::start(info.Env(), [path](Job&) -> Job::Result {
+    std::unique_ptr<GgufFile> file = open_gguf(path);
+    return [config = gguf_config_json(*file), metadata = gguf_metadata_json(*file)](Napi::Env env) -> Napi::Value {
+      Napi::Object result = Napi::Object::New(env);
+      result.Set("config", config);
+      result.Set("metadata", metadata);
+      return result;
+    };
+  });
+  return job->promise();
+}
+
+}  // namespace
+
+void export_files(Napi::Env env, Napi::Object exports) {
+  export_function(env, exports, "saveWeights", save_weights);
+  export_function(env, exports, "readSafetensors", read_safetensors);
+  export_function(env, exports, "writeSafetensors", write_tensors);
+  export_function(env, exports, "readGgufMetadata", read_gguf_metadata);
+}
+
+}  // namespace adjudge

@@ -1,0 +1,288 @@
+// Exports load, describe, dispose, logProbs, logits, backward, zeroGradients, step.
+#include "../model/model.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../core/thread_pool.h"
+#include "../cpu/gemm.h"
+#include "../io/gguf.h"
+#include "../io/safetensors.h"
+#include "handle.h"
+
+namespace adjudge {
+
+namespace {
+
+using namespace arguments;
+
+struct LoadRequest {
+  std::string weights, config, config_name, adapter;
+  bool gguf = false, trainable = true, lora = false;
+  LoraOptions lora_options;
+};
+
+// Copies the adapter's tensors into the model's adapter parameters; each must be there with the same shape.
+void load_adapter(Model& model, const std::string& file) {
+  std::unique_ptr<TensorSource> source = open_safetensors(file);
+  size_t used = 0;
+  for (Parameter& parameter : model.parameters()) {
+    if (parameter.name.find(".lora_") == std::string::npos) continue;
+    const StoredTensor* tensor = source->find(parameter.name);
+    if (!tensor) throw Error("MODEL_INVALID", file + ": the tensor " + parameter.name + " is missing");
+    if (tensor->shape != parameter.shape) {
+      throw Error("MODEL_INVALID", file + ": the tensor " + parameter.name +
+                                       " has another shape than rank and target modules of adapter_config.json say");
+    }
+    read_all(*tensor, parameter.value);
+    ++used;
+  }
+  if (used != source->names().size()) {
+    throw Error("MODEL_INVALID", file + ": holds " + std::to_string(source->names().size()) +
+                                     " tensors, but adapter_config.json accounts for " + std::to_string(used));
+  }
+  model.parameters_changed();
+}
+
+Napi::Value load(const Napi::CallbackInfo& info) {
+  Napi::Object options = object(info[0], "options");
+  LoadRequest request;
+  request.weights = string(options.Get("weights"), "weights");
+  request.gguf = boolean(options.Get("gguf"), "gguf");
+  request.config = string(options.Get("config"), "config");
+  request.config_name = string(options.Get("configName"), "configName");
+  request.trainable = boolean(options.Get("trainable"), "trainable");
+  if (!options.Get("lora").IsUndefined()) {
+    Napi::Object lora = object(options.Get("lora"), "lora");
+    request.lora = true;
+    request.lora_options.rank = integer(lora.Get("rank"), "lora.rank", 1, 65536);
+    request.lora_options.scale = number(lora.Get("scale"), "lora.scale");
+    request.lora_options.modules = strings(lora.Get("modules"), "lora.modules");
+    request.lora_options.seed = static_cast<uint64_t>(integer(lora.Get("seed"), "lora.seed", 0, int64_t{1} << 53));
+  }
+  if (!options.Get("adapter").IsUndefined()) request.adapter = string(options.Get("adapter"), "adapter");
+  auto job = Job::start(info.Env(), [request](Job&) -> Job::Result {
+    ModelConfig config = parse_config(request.config, request.config_name);
+    std::unique_ptr<TensorSource> source =
+        request.gguf ? std::unique_ptr<TensorSource>(open_gguf(request.weights)) : open_safetensors(request.weights);
+    auto entry = std::make_shared<ModelEntry>();
+    entry->model = std::make_unique<Model>(config, *source, request.trainable,
+                                           request.lora ? &request.lora_options : nullptr);
+    if (request.lora) entry->adapter_scale = request.lora_options.scale;
+    if (!request.adapter.empty()) load_adapter(*entry->model, request.adapter);
+    return [entry](Napi::Env env) -> Napi::Value { return wrap_model(env, entry); };
+  });
+  return job->promise();
+}
+
+Napi::Value describe(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  const ModelConfig& config = entry->model->config();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("family", config.family);
+  result.Set("vocabulary", static_cast<double>(config.vocabulary));
+  result.Set("hidden", static_cast<double>(config.hidden));
+  result.Set("intermediate", static_cast<double>(config.intermediate));
+  result.Set("layers", static_cast<double>(config.layers));
+  result.Set("heads", static_cast<double>(config.heads));
+  result.Set("kvHeads", static_cast<double>(config.kv_heads));
+  result.Set("headDim", static_cast<double>(config.head_dim));
+  result.Set("maxPositions", static_cast<double>(config.max_positions));
+  result.Set("tiedHead", config.tied_head);
+  result.Set("eosTokens", copy(info.Env(), config.eos_tokens));
+  result.Set("bosToken", config.bos_token);
+  result.Set("bytes", static_cast<double>(entry->model->bytes()));
+  return result;
+}
+
+// A GroupedBatch that owns its arrays.
+struct OwnedBatch {
+  std::vector<int32_t> prompt_tokens, prompt_offsets, completion_tokens, completion_offsets, completion_group;
+  float temperature = 1.0f;
+
+  GroupedBatch view() const {
+    return {prompt_tokens, prompt_offsets, completion_tokens, completion_offsets, completion_group, temperature};
+  }
+};
+
+void check_tokens(const std::vector<int32_t>& tokens, const ModelConfig& config, const char* name) {
+  for (size_t index = 0; index < tokens.size(); ++index) {
+    if (tokens[index] < 0 || tokens[index] >= config.vocabulary) {
+      refuse(name, "token ids from 0 to " + std::to_string(config.vocabulary - 1) + ", got " +
+                       std::to_string(tokens[index]) + " at " + std::to_string(index));
+    }
+  }
+}
+
+OwnedBatch read_batch(const Napi::Value& value, const ModelConfig& config) {
+  Napi::Object source = object(value, "batch");
+  OwnedBatch batch;
+  batch.prompt_tokens = int32s(source.Get("promptTokens"), "promptTokens");
+  batch.prompt_offsets = int32s(source.Get("promptOffsets"), "promptOffsets");
+  batch.completion_tokens = int32s(source.Get("completionTokens"), "completionTokens");
+  batch.completion_offsets = int32s(source.Get("completionOffsets"), "completionOffsets");
+  batch.completion_group = int32s(source.Get("completionGroup"), "completionGroup");
+  batch.temperature = static_cast<float>(number(source.Get("temperature"), "temperature"));
+  if (!(batch.temperature > 0)) refuse("temperature", "a number above 0");
+  check_offsets(batch.prompt_offsets, batch.prompt_tokens.size(), "promptOffsets");
+  check_offsets(batch.completion_offsets, batch.completion_tokens.size(), "completionOffsets");
+  if (batch.completion_group.size() + 1 != batch.completion_offsets.size()) {
+    refuse("completionGroup", "one entry per completion");
+  }
+  check_tokens(batch.prompt_tokens, config, "promptTokens");
+  check_tokens(batch.completion_tokens, config, "completionTokens");
+  int32_t groups = static_cast<int32_t>(batch.prompt_offsets.size()) - 1;
+  for (int32_t group = 0; group < groups; ++group) {
+    if (batch.prompt_offsets[group] == batch.prompt_offsets[group + 1]) {
+      refuse("promptTokens", "at least one token in every prompt, prompt " + std::to_string(group) + " has none");
+    }
+  }
+  int32_t last = 0;
+  for (size_t index = 0; index < batch.completion_group.size(); ++index) {
+    int32_t group = batch.completion_group[index];
+    if (group < last || group >= groups) refuse("completionGroup", "ascending indices of prompts");
+    last = group;
+    int64_t length = int64_t{batch.prompt_offsets[group + 1]} - batch.prompt_offsets[group] +
+                     batch.completion_offsets[index + 1] - batch.completion_offsets[index];
+    if (length > config.max_positions) {
+      throw Error("CONTEXT_EXCEEDED", "Sequence " + std::to_string(index) + " has " + std::to_string(length) +
+                                          " tokens, but the model's context is " +
+                                          std::to_string(config.max_positions));
+    }
+  }
+  return batch;
+}
+
+Napi::Value log_probs(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  auto batch = std::make_shared<OwnedBatch>(read_batch(info[1], entry->model->config()));
+  Napi::Object options = object(info[2], "options");
+  bool adapter = boolean(options.Get("adapter"), "adapter");
+  bool with_entropies = boolean(options.Get("entropies"), "entropies");
+  auto job = Job::start(
+      info.Env(),
+      [entry, batch, adapter, with_entropies](Job&) -> Job::Result {
+        size_t count = batch->completion_tokens.size();
+        auto log_probs = std::make_shared<std::vector<float>>(count);
+        auto entropies = std::make_shared<std::vector<float>>(with_entropies ? count : 0);
+        if (count > 0) {
+          entry->model->log_probs(batch->view(), adapter, log_probs->data(),
+                                  with_entropies ? entropies->data() : nullptr);
+        }
+        return [log_probs, entropies, with_entropies](Napi::Env env) -> Napi::Value {
+          Napi::Object result = Napi::Object::New(env);
+          result.Set("logProbs", adopt(env, std::move(*log_probs)));
+          if (with_entropies) result.Set("entropies", adopt(env, std::move(*entropies)));
+          return result;
+        };
+      },
+      entry->turnstile);
+  return job->promise();
+}
+
+Napi::Value logits(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  std::vector<int32_t> tokens = int32s(info[1], "tokens");
+  const ModelConfig& config = entry->model->config();
+  check_tokens(tokens, config, "tokens");
+  if (tokens.empty()) refuse("tokens", "at least one token");
+  if (static_cast<int64_t>(tokens.size()) > config.max_positions) {
+    throw Error("CONTEXT_EXCEEDED", "The sequence has " + std::to_string(tokens.size()) +
+                                        " tokens, but the model's context is " + std::to_string(config.max_positions));
+  }
+  auto job = Job::start(
+      info.Env(),
+      [entry, tokens](Job&) -> Job::Result {
+        auto out = std::make_shared<std::vector<float>>(tokens.size() *
+                                                        static_cast<size_t>(entry->model->config().vocabulary));
+        entry->model->logits(tokens, out->data());
+        return [out](Napi::Env env) -> Napi::Value { return adopt(env, std::move(*out)); };
+      },
+      entry->turnstile);
+  return job->promise();
+}
+
+Napi::Value backward(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  auto batch = std::make_shared<OwnedBatch>(read_batch(info[1], entry->model->config()));
+  size_t count = batch->completion_tokens.size();
+  auto coefficients = std::make_shared<std::vector<float>>(floats(info[2], "logProbGradients"));
+  auto entropy = std::make_shared<std::vector<float>>();
+  if (!info[3].IsUndefined()) *entropy = floats(info[3], "entropyGradients");
+  if (coefficients->size() != count) refuse("logProbGradients", "one number per completion token");
+  if (!info[3].IsUndefined() && entropy->size() != count) refuse("entropyGradients", "one number per completion token");
+  auto job = Job::start(
+      info.Env(),
+      [entry, batch, coefficients, entropy, count](Job&) -> Job::Result {
+        auto log_probs = std::make_shared<std::vector<float>>(count);
+        if (count > 0) {
+          entry->model->backward(batch->view(), coefficients->data(), entropy->empty() ? nullptr : entropy->data(),
+                                 log_probs->data());
+        }
+        return [log_probs](Napi::Env env) -> Napi::Value { return adopt(env, std::move(*log_probs)); };
+      },
+      entry->turnstile);
+  return job->promise();
+}
+
+Napi::Value zero_gradients(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  auto job = Job::start(
+      info.Env(),
+      [entry](Job&) -> Job::Result {
+        entry->model->zero_gradients();
+        return {};
+      },
+      entry->turnstile);
+  return job->promise();
+}
+
+Napi::Value step(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  Napi::Object source = object(info[1], "options");
+  AdamwOptions options;
+  options.learning_rate = number(source.Get("learningRate"), "learningRate");
+  options.beta1 = number(source.Get("beta1"), "beta1");
+  options.beta2 = number(source.Get("beta2"), "beta2");
+  options.epsilon = number(source.Get("epsilon"), "epsilon");
+  options.weight_decay = number(source.Get("weightDecay"), "weightDecay");
+  options.clip_norm = number(source.Get("clipNorm"), "clipNorm");
+  auto job = Job::start(
+      info.Env(),
+      [entry, options](Job&) -> Job::Result {
+        double norm = entry->model->step(options);
+        return [norm](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, norm); };
+      },
+      entry->turnstile);
+  return job->promise();
+}
+
+}  // namespace
+
+void export_model(Napi::Env env, Napi::Object exports) {
+  export_function(env, exports, "load", load);
+  export_function(env, exports, "describe", describe);
+  export_function(env, exports, "dispose", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    dispose_model(info[0]);
+    return info.Env().Undefined();
+  });
+  export_function(env, exports, "logProbs", log_probs);
+  export_function(env, exports, "logits", logits);
+  export_function(env, exports, "backward", backward);
+  export_function(env, exports, "zeroGradients", zero_gradients);
+  export_function(env, exports, "step", step);
+  export_function(env, exports, "setThreads", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    set_threads(static_cast<int>(integer(info[0], "threads", 1, 1024)));
+    return info.Env().Undefined();
+  });
+  export_function(env, exports, "threads", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::Number::New(info.Env(), threads());
+  });
+  export_function(env, exports, "instructionSet", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::String::New(info.Env(), instruction_set());
+  });
+}
+
+}  // namespace adjudge
