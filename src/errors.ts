@@ -3,6 +3,8 @@
  * alike. Codes are stable and never reused; messages name the file, line or field, what was expected, and the cure.
  */
 export const errorCodes = {
+  ADAPTER_INVALID: 'An adapter has a wrong or missing value, tensor or shape',
+  ADAPTER_UNSUPPORTED: 'An adapter uses a method that adjudge does not have',
   ADDON_NOT_BUILT: 'The native addon is missing or cannot be loaded',
   ALGORITHM_INVALID: 'An RL algorithm or preset has a wrong field or value',
   ALL_UNSCORED: 'The judge gave no usable score for a whole step',
@@ -16,16 +18,18 @@ export const errorCodes = {
   CONTEXT_EXCEEDED: 'A sequence is longer than the context of the model',
   DATA_EMPTY: 'A data set has no items',
   DATA_INVALID: 'A line of a data set cannot be read',
+  DISK_FULL: 'The disk is full',
   DISPOSED: 'The object was disposed and cannot be used any more',
-  FAMILY_UNSUPPORTED: 'The model family is not supported',
   FILE_CORRUPT: 'A file is truncated, or its contents contradict each other',
   FILE_NOT_FOUND: 'A file or folder does not exist',
   FILE_UNREADABLE: 'A file cannot be read',
   FILE_UNWRITABLE: 'A file cannot be written: permission, full disk or a missing folder',
   FORMAT_NEWER: 'The file was written by a newer version of adjudge',
   FUNCTION_INVALID: 'A reward or judge function cannot be loaded or returned something that is no score',
+  GGUF_INVALID: 'A GGUF file is truncated or contradicts itself',
   GRADER_INVALID: 'A grader has a wrong field or value',
   INTERNAL: 'A defect in adjudge itself',
+  JSON_INVALID: 'A text is not valid JSON',
   JUDGE_INVALID: 'A judge has a wrong option',
   JUDGE_UNREACHABLE: 'The judge cannot be reached',
   LEDGER_FORMAT: 'The ledger has another format or belongs to something else',
@@ -33,9 +37,14 @@ export const errorCodes = {
   LEDGER_WRITE: 'A verdict cannot be written to the ledger',
   MEMORY_EXCEEDED: 'The plan needs more memory than there is',
   MODEL_INVALID: 'A model has a missing tensor, a wrong shape or a wrong config',
+  PERMISSION_DENIED: 'A file may not be read or written',
   REWARD_INVALID: 'A reward is infinite',
   RUBRIC_INVALID: 'A rubric has a wrong field or value',
-  TOKENIZER_INVALID: 'The tokenizer is missing, cannot be read, or does not fit the model'
+  SAFETENSORS_INVALID: 'A safetensors file is truncated or contradicts itself',
+  TENSOR_INVALID: 'A tensor has a wrong type, shape or range',
+  TOKENIZER_INVALID: 'The tokenizer is missing, cannot be read, or does not fit the model',
+  UNSUPPORTED_FAMILY: 'The model family is not supported',
+  UNSUPPORTED_TENSOR_TYPE: 'A GGUF file stores a tensor in a type that adjudge does not read'
 } as const
 
 export type ErrorCode = keyof typeof errorCodes

@@ -335,8 +335,11 @@ class Parser {
 
 std::string number_text(double value) {
   if (!std::isfinite(value)) return "null";
-  char buffer[40];
-  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);  // shortest form that reads back equal
+  char buffer[64];
+  const double size = std::abs(value);
+  const bool plain = size == 0 || (size >= 1e-4 && size < 1e15);
+  const auto format = plain ? std::chars_format::fixed : std::chars_format::scientific;
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value, format);  // shortest that reads back equal
   std::string text(buffer, result.ptr);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;

@@ -71,6 +71,15 @@ void refuse_unsupported(const Json& json, const std::string& source) {
     const Json* value = json.find(key);
     if (!is_unset(value)) unsupported(source, std::string(key) + ": " + value->text() + " is not supported");
   }
+  // These start from changed base weights, which PEFT recomputes at loading.
+  static constexpr const char* changed_base[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
+  if (const Json* start = json.find("init_lora_weights"); start != nullptr) {
+    for (const char* method : changed_base) {
+      if (start->string().starts_with(method)) {
+        unsupported(source, "init_lora_weights: " + start->text() + " is not supported; convert it to plain LoRA first");
+      }
+    }
+  }
   const Json* bias = json.find("bias");
   if (bias != nullptr && !bias->is_null() && bias->string() != "none") {
     unsupported(source, "bias: " + bias->text() + " is not supported; \"none\" was expected");
@@ -288,10 +297,10 @@ std::map<std::string, AdapterModule> pair_adapter_tensors(const AdapterConfig& c
   return modules;
 }
 
-Adapter open_adapter(const std::string& folder) {
+StoredAdapter open_adapter(const std::string& folder) {
   const std::string config_path = join_path(folder, "adapter_config.json");
   const std::string tensors_path = join_path(folder, "adapter_model.safetensors");
-  Adapter adapter;
+  StoredAdapter adapter;
   {
     const MappedFile file(config_path);
     adapter.config = parse_adapter_config(file.text(), config_path);

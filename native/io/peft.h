@@ -59,7 +59,7 @@ struct AdapterModule {
   double scale = 0;
 };
 
-struct Adapter {
+struct StoredAdapter {
   AdapterConfig config;
   std::unique_ptr<TensorSource> tensors;
   std::map<std::string, AdapterModule> modules;  // by module path
@@ -70,6 +70,6 @@ std::map<std::string, AdapterModule> pair_adapter_tensors(const AdapterConfig& c
                                                           const std::string& source);
 
 // Opens an adapter's folder.
-Adapter open_adapter(const std::string& folder);
+StoredAdapter open_adapter(const std::string& folder);
 
 }  // namespace adjudge
