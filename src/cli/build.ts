@@ -1,0 +1,8 @@
+/** `adjudge build`: compiles the native addon where no prebuilt one fits. */
+import { Command } from 'commander'
+import { buildAddon } from '../binding/build.js'
+
+export const buildCommand = (): Command =>
+  new Command('build')
+    .description('compile the native addon on this machine (needs g++, cmake and make)')
+    .action(() => buildAddon())

@@ -1,0 +1,35 @@
+/** The command line: one file per command; what they throw is answered here, in one way. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import pc from 'picocolors'
+import { packageRoot } from '../binding/load.js'
+import { isAdjudgeError } from '../errors.js'
+import { buildCommand } from './build.js'
+import { doctorCommand } from './doctor.js'
+import { judgeCommand } from './judge.js'
+
+/** Runs one command and resolves with its exit code: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C. */
+export async function run(args: string[]): Promise<number> {
+  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }
+  const program = new Command('adjudge')
+    .description('Reinforcement fine-tuning with LLM judges')
+    .version(version)
+    .showSuggestionAfterError()
+    .exitOverride()
+  for (const command of [judgeCommand(), doctorCommand(), buildCommand()]) {
+    program.addCommand(command.exitOverride().showHelpAfterError('(--help lists the options)'))
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (!isAdjudgeError(error)) {
+      console.error(pc.red('adjudge: a defect in adjudge itself (INTERNAL)'), error)
+      return 1
+    }
+    console.error(`${pc.red(`adjudge: ${error.code}`)}\n${error.message}`)
+    return error.code === 'CANCELLED' ? 130 : 1
+  }
+}

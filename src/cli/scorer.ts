@@ -1,0 +1,85 @@
+/** The judge or grader that a command line describes: options shared by the commands that score. */
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { parse } from 'yaml'
+import { AdjudgeError } from '../errors.js'
+import { createGrader, type GraderSpec, type GraderVerdict } from '../graders/index.js'
+import { createJudge, type JudgeInput, type JudgeOptions, type ProviderName, type Verdict } from '../judge/index.js'
+import { positiveInteger } from './numbers.js'
+
+export interface ScorerOptions {
+  rubric?: string
+  grader?: string
+  function?: string
+  provider: string
+  model?: string
+  baseUrl?: string
+  apiKeyEnv?: string
+  concurrency?: number
+}
+
+export interface Scorer {
+  readonly name: string
+  score(input: JudgeInput, signal: AbortSignal): Promise<Verdict | GraderVerdict>
+  close(): Promise<void>
+}
+
+export const addScorerOptions = (command: Command): Command =>
+  command
+    .option('--rubric <file>', 'judge by this rubric (YAML)')
+    .option('--grader <file>', "score by this grader (YAML or JSON, OpenAI's shape)")
+    .option('--function <file>', 'score by the default export of this module')
+    .option('--provider <name>', 'openai, anthropic, ollama or native', 'openai')
+    .option('--model <name>', "the judge's model; for native a model folder or a GGUF file")
+    .option('--base-url <url>', "a server with the provider's wire format")
+    .option('--api-key-env <name>', 'the environment variable that holds the key')
+    .option('--concurrency <n>', 'calls in flight at once', positiveInteger)
+
+/** Throws CONFIG_INVALID unless exactly one of rubric, grader and function is given. */
+export async function openScorer(options: ScorerOptions, ledger: string): Promise<Scorer> {
+  const given = [options.rubric, options.grader, options.function].filter((value) => value !== undefined)
+  if (given.length !== 1) {
+    throw new AdjudgeError('CONFIG_INVALID', 'expected exactly one of --rubric, --grader and --function')
+  }
+  const calls: Partial<JudgeOptions> & { provider: ProviderName } = {
+    provider: options.provider as ProviderName,
+    ledger,
+    ...(options.model === undefined ? {} : { model: options.model }),
+    ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl }),
+    ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+    ...(options.apiKeyEnv === undefined ? {} : { apiKey: keyFrom(options.apiKeyEnv) })
+  }
+  if (options.grader !== undefined) return graderScorer(options.grader, calls)
+  const judge =
+    options.function === undefined
+      ? await createJudge({ ...calls, rubric: options.rubric! })
+      : await createJudge({ provider: 'function', function: resolve(options.function) })
+  return {
+    name: judge.name,
+    score: (input, signal) => judge.scoreOne(input, { signal }),
+    close: () => judge.close()
+  }
+}
+
+async function graderScorer(file: string, calls: Partial<JudgeOptions>): Promise<Scorer> {
+  let spec: GraderSpec
+  try {
+    spec = parse(readFileSync(file, 'utf8')) as GraderSpec
+  } catch (cause) {
+    const message = `${file}: cannot be read as a grader (${(cause as Error).message})`
+    throw new AdjudgeError('GRADER_INVALID', message, { cause })
+  }
+  const grader = await createGrader(spec, { judge: calls, folder: dirname(resolve(file)) })
+  return {
+    name: grader.name,
+    score: (input, signal) => grader.grade(input, { signal }),
+    close: () => grader.close()
+  }
+}
+
+function keyFrom(variable: string): string {
+  const key = process.env[variable]
+  if (!key) throw new AdjudgeError('JUDGE_INVALID', `--api-key-env names ${variable}, which is not set`)
+  return key
+}

@@ -1,0 +1,14 @@
+/** Verdicts as they stand in our JSONL files: snake_case, absent fields left out. */
+import type { Verdict } from '../judge/index.js'
+
+/** The format number of verdict and rollout files. */
+export const recordFormat = 1
+
+export function verdictRecord(verdict: Verdict & { subScores?: unknown; passed?: boolean }): Record<string, unknown> {
+  const { usage, subScores, id: _id, ...rest } = verdict
+  return {
+    ...rest,
+    usage: { input_tokens: usage.inputTokens, output_tokens: usage.outputTokens },
+    ...(subScores === undefined ? {} : { sub_scores: subScores })
+  }
+}
