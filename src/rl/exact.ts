@@ -1,0 +1,114 @@
+/** The exact estimator: a closed set of answers, each judged once, the gradient summed over the set. */
+import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
+import type { Algorithm, FloatArray } from './types.js'
+
+export interface ExactInput {
+  /** [choices]: summed token log-probs of each answer, as `policy.choiceLogProbs` gives them. */
+  choiceLogProbs: FloatArray
+  /** [choices]: the same under the reference; needed for a KL coefficient. */
+  referenceChoiceLogProbs?: FloatArray
+  /** [choices]; NaN = unscored. */
+  rewards: FloatArray
+  /** [choices]: 0 = unscored: left out of the set, gradient 0. */
+  scored?: Uint8Array
+  /** [prompts + 1]: the answers of prompt g are groupOffsets[g] … groupOffsets[g + 1] - 1. */
+  groupOffsets: Int32Array
+  /** Prompts with a scored answer in the whole optimizer batch, where this call sees a part of it. */
+  batchGroups?: number
+}
+
+export interface ExactObjective {
+  /** Minus the mean expected reward, plus coefficient × KL, minus coefficient × entropy. */
+  loss: number
+  /** [choices]: d loss / d log-prob of the answer, which is the coefficient of each of its tokens. */
+  choiceGradients: FloatArray
+  /** [choices]: normalised over the prompt's scored answers; 0 where unscored. */
+  probabilities: FloatArray
+  metrics: {
+    /** Mean over prompts of the expected reward under the normalised probabilities. */
+    reward: number
+    entropy: number
+    kl: number
+    /** Mean probability that the policy gives the whole set of scored answers. */
+    choice_mass: number
+    frac_reward_zero_std: number
+    dead_groups: number
+    scored_groups: number
+    unscored: number
+  }
+}
+
+/**
+ * J = mean over prompts of Σ π(c) r(c). With `exact_weights: softmax` (the default) π is the softmax of the answers'
+ * log-probs, so that the gradient π(c)(r(c) − J) only moves probability between the answers. With `raw`, π is exp of the
+ * log-prob as it is: the gradient also raises the mass of the set where rewards lie above the baseline, which is the
+ * expected reward (`baseline: group`, held constant) or 0 (`baseline: none`). KL and entropy are those of the
+ * normalised distribution over the set, exact too.
+ * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree or log-probs that are not finite.
+ */
+export function exactObjective(algorithm: Algorithm, input: ExactInput): ExactObjective {
+  const choices = covered('groupOffsets', input.groupOffsets)
+  const { choiceLogProbs } = input
+  const useReference = algorithm.kl.coefficient > 0
+  checkLength('choiceLogProbs', choiceLogProbs, choices, 'the last of groupOffsets')
+  checkLength('rewards', input.rewards, choices, 'one per choice')
+  checkLength('scored', input.scored, choices, 'one per choice')
+  checkLength(
+    'referenceChoiceLogProbs',
+    input.referenceChoiceLogProbs ?? (useReference ? [] : undefined),
+    choices,
+    'one per choice'
+  )
+  checkFinite('choiceLogProbs', choiceLogProbs)
+  checkFinite('referenceChoiceLogProbs', input.referenceChoiceLogProbs)
+  const result = callKernel((kernels) =>
+    kernels.rlExactObjective(
+      {
+        weights: algorithm.advantage.exactWeights,
+        baseline: algorithm.advantage.baseline === 'none' ? 'none' : 'expected',
+        klCoefficient: algorithm.kl.coefficient,
+        entropyCoefficient: algorithm.entropy.coefficient
+      },
+      {
+        choiceLogProbs,
+        referenceChoiceLogProbs:
+          input.referenceChoiceLogProbs && sameType(input.referenceChoiceLogProbs, choiceLogProbs),
+        rewards: sameType(input.rewards, choiceLogProbs),
+        scored: input.scored,
+        groupOffsets: input.groupOffsets,
+        batchGroups: input.batchGroups
+      }
+    )
+  )
+  const { metrics } = result
+  return {
+    loss: result.loss,
+    choiceGradients: result.choiceGradients,
+    probabilities: result.probabilities,
+    metrics: {
+      reward: metrics.scoredGroups > 0 ? metrics.expectedReward : NaN,
+      entropy: metrics.entropy,
+      kl: metrics.kl,
+      choice_mass: metrics.mass,
+      frac_reward_zero_std: metrics.scoredGroups > 0 ? metrics.deadGroups / metrics.scoredGroups : 0,
+      dead_groups: metrics.deadGroups,
+      scored_groups: metrics.scoredGroups,
+      unscored: metrics.unscored
+    }
+  }
+}
+
+/**
+ * Spreads the answers' gradients over their tokens.
+ * @param choiceGradients [choices], as `exactObjective` returns them.
+ * @param cuSeqlens [choices + 1]: boundaries of the answers' tokens.
+ * @returns [tokens]: d loss / d log-prob of each token, what `policy.backward` takes as `logProbGradients`.
+ */
+export function exactTokenGradients(choiceGradients: FloatArray, cuSeqlens: Int32Array): Float32Array {
+  checkLength('choiceGradients', choiceGradients, cuSeqlens.length - 1, 'one per choice')
+  const gradients = new Float32Array(covered('cuSeqlens', cuSeqlens))
+  for (let choice = 0; choice < choiceGradients.length; choice++) {
+    gradients.fill(choiceGradients[choice] ?? 0, cuSeqlens[choice], cuSeqlens[choice + 1])
+  }
+  return gradients
+}

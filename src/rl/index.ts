@@ -1,0 +1,7 @@
+/** Reinforcement learning as data and arithmetic: algorithms, advantages, losses. Needs no model. */
+export { advantages, type AdvantageInput, type AdvantageMetrics, type Advantages } from './advantages.js'
+export { exactObjective, exactTokenGradients, type ExactInput, type ExactObjective } from './exact.js'
+export { klDivergence } from './kl.js'
+export { policyLoss, type PolicyLoss, type PolicyLossInput, type PolicyLossMetrics } from './policyLoss.js'
+export { presetNames, resolveAlgorithm } from './resolve.js'
+export { algorithmSchema, type Algorithm, type AlgorithmOptions, type FloatArray } from './types.js'

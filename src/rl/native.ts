@@ -1,0 +1,92 @@
+/** The RL kernels as the addon exports them (native/napi/rl.cpp). Absent values: undefined or null. */
+import type { FloatArray } from './types.js'
+
+export interface NativeAdvantageInput {
+  rewards: FloatArray
+  functions: number
+  weights?: Float64Array
+  scored?: Uint8Array
+  groupOffsets: Int32Array
+  cuSeqlens?: Int32Array
+  mask?: Uint8Array
+  penalties?: FloatArray
+}
+
+export interface NativeAdvantages {
+  advantages: FloatArray
+  perToken: boolean
+  metrics: {
+    reward: number
+    rewardStd: number
+    fracRewardZeroStd: number
+    deadGroups: number
+    scoredGroups: number
+    unscored: number
+  }
+}
+
+export interface NativeLossInput {
+  logProbs: FloatArray
+  oldLogProbs: FloatArray
+  referenceLogProbs?: FloatArray
+  entropies?: FloatArray
+  importanceWeights?: FloatArray
+  advantages: FloatArray
+  advantagesPerToken: boolean
+  mask?: Uint8Array
+  cuSeqlens: Int32Array
+  batchTokens?: number
+  batchSequences?: number
+}
+
+export interface NativeLoss {
+  loss: number
+  logProbGradients: FloatArray
+  entropyGradients?: FloatArray
+  metrics: {
+    tokens: number
+    sequences: number
+    clipLow: number
+    clipHigh: number
+    clipDual: number
+    kl: number
+    entropy: number
+    ratioMean: number
+    ratioMax: number
+    oldKl: number
+  }
+}
+
+export interface NativeExactInput {
+  choiceLogProbs: FloatArray
+  referenceChoiceLogProbs?: FloatArray
+  rewards: FloatArray
+  scored?: Uint8Array
+  groupOffsets: Int32Array
+  batchGroups?: number
+}
+
+export interface NativeExact {
+  loss: number
+  choiceGradients: FloatArray
+  probabilities: FloatArray
+  metrics: {
+    expectedReward: number
+    entropy: number
+    kl: number
+    mass: number
+    scoredGroups: number
+    deadGroups: number
+    unscored: number
+  }
+}
+
+export interface RlKernels {
+  rlAdvantages(rule: object, input: NativeAdvantageInput): NativeAdvantages
+  rlPolicyLoss(rule: object, input: NativeLossInput): NativeLoss
+  rlKlDivergence(
+    rule: object,
+    input: { logProbs: FloatArray; referenceLogProbs: FloatArray; oldLogProbs?: FloatArray }
+  ): { values: FloatArray; gradients: FloatArray }
+  rlExactObjective(rule: object, input: NativeExactInput): NativeExact
+}
