@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "../core/json.h"
 #include "../io/gguf.h"
+#include "../io/peft.h"
 #include "../io/safetensors.h"
 #include "../model/model.h"
 #include "handle.h"
@@ -19,38 +19,33 @@ namespace {
 
 using namespace arguments;
 
-bool is_adapter(const Parameter& parameter) { return parameter.name.find(".lora_") != std::string::npos; }
-
-// base_model.model.model.layers.0.mlp.up_proj.lora_A.weight -> model.layers.0.mlp.up_proj.weight
-std::string base_name(const std::string& adapter_name) {
-  const std::string prefix = "base_model.model.";
-  size_t start = adapter_name.rfind(prefix, 0) == 0 ? prefix.size() : 0;
-  return adapter_name.substr(start, adapter_name.find(".lora_") - start) + ".weight";
-}
-
 struct Adapter {
-  const Parameter* down = nullptr;  // A [rank, in]
-  const Parameter* up = nullptr;    // B [out, rank]
+  const Parameter* a = nullptr;  // [rank, in]
+  const Parameter* b = nullptr;  // [out, rank]
 };
 
+bool is_adapter(const Parameter& parameter) { return parse_adapter_tensor_name(parameter.name).has_value(); }
+
+// By the name of the weight that the adapter belongs to.
 std::map<std::string, Adapter> adapters_of(std::span<const Parameter> parameters) {
   std::map<std::string, Adapter> result;
   for (const Parameter& parameter : parameters) {
-    if (!is_adapter(parameter)) continue;
-    Adapter& adapter = result[base_name(parameter.name)];
-    (parameter.name.find(".lora_A") != std::string::npos ? adapter.down : adapter.up) = &parameter;
+    auto place = parse_adapter_tensor_name(parameter.name);
+    if (!place) continue;
+    Adapter& adapter = result[place->first + ".weight"];
+    (place->second == AdapterSide::a ? adapter.a : adapter.b) = &parameter;
   }
   return result;
 }
 
 // Elements [first, first + count) of W + scale * B * A.
 void read_merged(const Parameter& base, const Adapter& adapter, double scale, int64_t first, int64_t count, float* out) {
-  int64_t width = base.shape.back(), rank = adapter.down->shape[0];
+  int64_t width = base.shape.back(), rank = adapter.a->shape[0];
   for (int64_t index = 0; index < count; ++index) {
     int64_t row = (first + index) / width, column = (first + index) % width;
     double sum = 0;
     for (int64_t inner = 0; inner < rank; ++inner) {
-      sum += static_cast<double>(adapter.up->value[row * rank + inner]) * adapter.down->value[inner * width + column];
+      sum += static_cast<double>(adapter.b->value[row * rank + inner]) * adapter.a->value[inner * width + column];
     }
     out[index] = static_cast<float>(base.value[first + index] + scale * sum);
   }
@@ -75,7 +70,7 @@ Napi::Value save_weights(const Napi::CallbackInfo& info) {
           TensorToWrite tensor{parameter.name, StoredType::f32, parameter.shape, {}};
           auto adapter = adapters.find(parameter.name);
           if (part == "merged" && adapter != adapters.end()) {
-            tensor.read = [&parameter, pair = adapter->second, scale = entry->adapter_scale](int64_t first, int64_t count,
+            tensor.read = [&parameter, pair = adapter->second, scale = entry->lora->scale](int64_t first, int64_t count,
                                                                                              float* out) {
               read_merged(parameter, pair, scale, first, count, out);
             };
@@ -91,6 +86,17 @@ Napi::Value save_weights(const Napi::CallbackInfo& info) {
       },
       entry->turnstile);
   return job->promise();
+}
+
+// adapterConfig({ rank, alpha, modules, baseModel }) -> the text of adapter_config.json.
+Napi::Value adapter_config(const Napi::CallbackInfo& info) {
+  Napi::Object source = object(info[0], "options");
+  AdapterConfig config;
+  config.rank = integer(source.Get("rank"), "rank", 1, 65536);
+  config.alpha = number(source.Get("alpha"), "alpha");
+  config.target_modules = strings(source.Get("modules"), "modules");
+  config.base_model = string(source.Get("baseModel"), "baseModel");
+  return Napi::String::New(info.Env(), adapter_config_json(config));
 }
 
 // readSafetensors(path) -> Promise<{ [name]: { data: Float32Array, shape } }>; integers become floats.
@@ -180,6 +186,7 @@ Napi::Value read_gguf_metadata(const Napi::CallbackInfo& info) {
 
 void export_files(Napi::Env env, Napi::Object exports) {
   export_function(env, exports, "saveWeights", save_weights);
+  export_function(env, exports, "adapterConfig", adapter_config);
   export_function(env, exports, "readSafetensors", read_safetensors);
   export_function(env, exports, "writeSafetensors", write_tensors);
   export_function(env, exports, "readGgufMetadata", read_gguf_metadata);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 #include "../model/model.h"
 #include "arguments.h"
@@ -12,8 +13,7 @@ namespace adjudge {
 
 struct ModelEntry {
   std::unique_ptr<Model> model;
-  // alpha / rank of the adapter (or alpha / sqrt(rank)); 0 without one.
-  double adapter_scale = 0;
+  std::optional<LoraOptions> lora;
   // Jobs on one model run one after the other, in the order they were asked for.
   std::shared_ptr<Turnstile> turnstile = std::make_shared<Turnstile>();
 };

@@ -9,6 +9,7 @@
 #include "../core/thread_pool.h"
 #include "../cpu/gemm.h"
 #include "../io/gguf.h"
+#include "../io/peft.h"
 #include "../io/safetensors.h"
 #include "handle.h"
 
@@ -24,24 +25,62 @@ struct LoadRequest {
   LoraOptions lora_options;
 };
 
+const char* const linear_modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                                      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+
+std::string module_path(int64_t layer, const std::string& module) {
+  return "model.layers." + std::to_string(layer) + "." + module;
+}
+
+// What the adapter's configuration asks of the model. Throws ADAPTER_UNSUPPORTED where layers differ.
+LoraOptions lora_of(const AdapterConfig& adapter, int64_t layers, const std::string& folder) {
+  LoraOptions options;
+  bool first = true;
+  for (const std::string module : linear_modules) {
+    int64_t targets = 0;
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      std::string path = module_path(layer, module);
+      if (!is_target(adapter, path)) continue;
+      ++targets;
+      int64_t rank = adapter_rank(adapter, path);
+      double scale = adapter_scale(adapter, path);
+      if (!first && (rank != options.rank || scale != options.scale)) {
+        throw Error("ADAPTER_UNSUPPORTED", folder + ": rank or alpha differ between modules; expected one for all");
+      }
+      options.rank = rank;
+      options.scale = scale;
+      first = false;
+    }
+    if (targets == layers) options.modules.push_back(module.substr(module.find('.') + 1));
+    if (targets != 0 && targets != layers) {
+      throw Error("ADAPTER_UNSUPPORTED", folder + ": " + module + " has an adapter in " + std::to_string(targets) +
+                                             " of " + std::to_string(layers) + " layers; expected all or none");
+    }
+  }
+  if (options.modules.empty()) throw Error("ADAPTER_INVALID", folder + ": target_modules names no linear layer of the model");
+  return options;
+}
+
 // Copies the adapter's tensors into the model's adapter parameters; each must be there with the same shape.
-void load_adapter(Model& model, const std::string& file) {
-  std::unique_ptr<TensorSource> source = open_safetensors(file);
+void fill_adapter(Model& model, const StoredAdapter& adapter, const std::string& folder) {
   size_t used = 0;
   for (Parameter& parameter : model.parameters()) {
-    if (parameter.name.find(".lora_") == std::string::npos) continue;
-    const StoredTensor* tensor = source->find(parameter.name);
-    if (!tensor) throw Error("MODEL_INVALID", file + ": the tensor " + parameter.name + " is missing");
-    if (tensor->shape != parameter.shape) {
-      throw Error("MODEL_INVALID", file + ": the tensor " + parameter.name +
-                                       " has another shape than rank and target modules of adapter_config.json say");
+    auto place = parse_adapter_tensor_name(parameter.name);
+    if (!place) continue;
+    auto module = adapter.modules.find(place->first);
+    const StoredTensor* tensor = nullptr;
+    if (module != adapter.modules.end()) {
+      tensor = place->second == AdapterSide::a ? module->second.a : module->second.b;
+    }
+    if (!tensor || tensor->shape != parameter.shape) {
+      throw Error("ADAPTER_INVALID", folder + ": the tensor " + parameter.name +
+                                         (tensor ? " has a shape that does not fit the model" : " is missing"));
     }
     read_all(*tensor, parameter.value);
     ++used;
   }
-  if (used != source->names().size()) {
-    throw Error("MODEL_INVALID", file + ": holds " + std::to_string(source->names().size()) +
-                                     " tensors, but adapter_config.json accounts for " + std::to_string(used));
+  if (used != 2 * adapter.modules.size()) {
+    throw Error("ADAPTER_INVALID", folder + ": holds adapters for layers that the model does not have");
   }
   model.parameters_changed();
 }
@@ -68,10 +107,15 @@ Napi::Value load(const Napi::CallbackInfo& info) {
     std::unique_ptr<TensorSource> source =
         request.gguf ? std::unique_ptr<TensorSource>(open_gguf(request.weights)) : open_safetensors(request.weights);
     auto entry = std::make_shared<ModelEntry>();
-    entry->model = std::make_unique<Model>(config, *source, request.trainable,
-                                           request.lora ? &request.lora_options : nullptr);
-    if (request.lora) entry->adapter_scale = request.lora_options.scale;
-    if (!request.adapter.empty()) load_adapter(*entry->model, request.adapter);
+    if (request.adapter.empty()) {
+      if (request.lora) entry->lora = request.lora_options;
+      entry->model = std::make_unique<Model>(config, *source, request.trainable, entry->lora ? &*entry->lora : nullptr);
+    } else {
+      StoredAdapter adapter = open_adapter(request.adapter);
+      entry->lora = lora_of(adapter.config, config.layers, request.adapter);
+      entry->model = std::make_unique<Model>(config, *source, request.trainable, &*entry->lora);
+      fill_adapter(*entry->model, adapter, request.adapter);
+    }
     return [entry](Napi::Env env) -> Napi::Value { return wrap_model(env, entry); };
   });
   return job->promise();
@@ -94,6 +138,15 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
   result.Set("eosTokens", copy(info.Env(), config.eos_tokens));
   result.Set("bosToken", config.bos_token);
   result.Set("bytes", static_cast<double>(entry->model->bytes()));
+  if (entry->lora) {
+    Napi::Object lora = Napi::Object::New(info.Env());
+    lora.Set("rank", static_cast<double>(entry->lora->rank));
+    lora.Set("scale", entry->lora->scale);
+    Napi::Array modules = Napi::Array::New(info.Env());
+    for (const std::string& module : entry->lora->modules) modules.Set(modules.Length(), module);
+    lora.Set("modules", modules);
+    result.Set("lora", lora);
+  }
   return result;
 }
 

@@ -1,0 +1,168 @@
+/** The one typed description of the addon (`native/napi`). Every long call returns a promise and runs on own threads. */
+
+/** A model that the addon holds. Opaque: only the addon's functions can use it. */
+export interface NativeModel {
+  readonly __nativeModel: never
+}
+
+export interface NativeLoadOptions {
+  /** A safetensors file, a Transformers folder, or a GGUF file. */
+  weights: string
+  gguf?: boolean
+  /** The text of config.json, and its name for messages. */
+  config: string
+  configName: string
+  trainable: boolean
+  lora?: NativeLora
+  /** A PEFT adapter's folder, instead of `lora`. */
+  adapter?: string
+}
+
+export interface NativeLora {
+  rank: number
+  /** alpha / rank, or alpha / sqrt(rank) for rsLoRA. */
+  scale: number
+  /** Module suffixes: `q_proj`, … */
+  modules: string[]
+  seed: number
+}
+
+export interface NativeDescription {
+  family: string
+  vocabulary: number
+  hidden: number
+  intermediate: number
+  layers: number
+  heads: number
+  kvHeads: number
+  headDim: number
+  maxPositions: number
+  tiedHead: boolean
+  eosTokens: Int32Array
+  /** -1: none. */
+  bosToken: number
+  /** Memory that the model holds. */
+  bytes: number
+  lora?: { rank: number; scale: number; modules: string[] }
+}
+
+/** Prompts with their completions, packed: offsets have one entry more than what they index, groups ascend. */
+export interface NativeBatch {
+  promptTokens: Int32Array
+  promptOffsets: Int32Array
+  completionTokens: Int32Array
+  completionOffsets: Int32Array
+  /** The prompt of each completion. */
+  completionGroup: Int32Array
+  temperature: number
+}
+
+export interface NativeStepOptions {
+  learningRate: number
+  beta1: number
+  beta2: number
+  epsilon: number
+  weightDecay: number
+  /** 0 = no clipping. */
+  clipNorm: number
+}
+
+export interface NativeSampling {
+  n: number
+  maxTokens: number
+  maxBatch: number
+  topLogProbs: number
+  temperature: number
+  topP: number
+  minP: number
+  repetitionPenalty: number
+  topK: number
+  seed: number
+  eosTokens: Int32Array
+  stop: string[]
+  /** Bytes of every token, needed with `stop`. */
+  tokenBytes?: Uint8Array
+  tokenByteOffsets?: Int32Array
+}
+
+export interface NativeCompletion {
+  prompt: number
+  index: number
+  tokens: Int32Array
+  logProbs: Float32Array
+  samplingLogProbs: Float32Array
+  finishReason: 'stop' | 'stop_string' | 'length' | 'cancelled'
+  /** Bytes of the text before the stop string; -1 where none matched. */
+  stopBytes: number
+  /** [tokens, topLogProbs], where asked for. */
+  topTokens?: Int32Array
+  topLogProbs?: Float32Array
+}
+
+export interface NativeGeneration {
+  done: Promise<void>
+  cancel(): void
+}
+
+export type ParameterPart = 'value' | 'gradient' | 'firstMoment' | 'secondMoment'
+
+export interface NativeParameter {
+  /** Transformers' name, or PEFT's for an adapter. */
+  name: string
+  shape: number[]
+  trainable: boolean
+}
+
+export interface NativeTensor {
+  data: Float32Array
+  shape: number[]
+}
+
+/** The RL kernels are described in `src/rl/native.ts`, beside the records they take. */
+export interface NativeAddon {
+  load(options: NativeLoadOptions): Promise<NativeModel>
+  describe(model: NativeModel): NativeDescription
+  dispose(model: NativeModel): void
+  logProbs(
+    model: NativeModel,
+    batch: NativeBatch,
+    options: { adapter: boolean; entropies?: boolean }
+  ): Promise<{ logProbs: Float32Array; entropies?: Float32Array }>
+  /** [tokens, vocabulary], flat. */
+  logits(model: NativeModel, tokens: Int32Array): Promise<Float32Array>
+  /** Accumulates gradients; resolves to the log-probs (NaN for completions left out, whose coefficients are all 0). */
+  backward(
+    model: NativeModel,
+    batch: NativeBatch,
+    logProbGradients: Float32Array,
+    entropyGradients?: Float32Array
+  ): Promise<Float32Array>
+  zeroGradients(model: NativeModel): Promise<void>
+  /** Resolves to the global gradient norm before clipping. */
+  step(model: NativeModel, options: NativeStepOptions): Promise<number>
+  generate(
+    model: NativeModel,
+    promptTokens: Int32Array,
+    promptOffsets: Int32Array,
+    options: NativeSampling,
+    onCompletion: (completion: NativeCompletion) => void
+  ): NativeGeneration
+  parameters(model: NativeModel): NativeParameter[]
+  readParameter(model: NativeModel, name: string, part: ParameterPart): Promise<Float32Array>
+  writeParameters(
+    model: NativeModel,
+    writes: { name: string; part: ParameterPart; data: Float32Array }[]
+  ): Promise<void>
+  stepCount(model: NativeModel): Promise<number>
+  setStepCount(model: NativeModel, stepCount: number): Promise<void>
+  saveWeights(model: NativeModel, file: string, part: 'base' | 'merged' | 'adapter'): Promise<void>
+  /** The text of PEFT's adapter_config.json. */
+  adapterConfig(options: { rank: number; alpha: number; modules: string[]; baseModel: string }): string
+  readSafetensors(path: string): Promise<Record<string, NativeTensor>>
+  writeSafetensors(path: string, tensors: ({ name: string } & NativeTensor)[]): Promise<void>
+  readGgufMetadata(path: string): Promise<{ config: string; metadata: string }>
+  /** Threads of the process-wide pool. */
+  setThreads(threads: number): void
+  threads(): number
+  instructionSet(): string
+}
