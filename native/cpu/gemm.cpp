@@ -129,13 +129,15 @@ void block(const Problem& problem, int64_t row_begin, int64_t rows, int64_t colu
   } while (depth_begin < problem.k);
 }
 
-// Tiles of C: rows first, so that neighbours in the order share their part of B.
+// Tiles of C: rows first, so that neighbours in the order share their part of B. Row tiles end at multiples of the
+// register tile's rows; only the last holds a remainder.
 struct Tiling {
-  int64_t row_tiles, rows, columns, items;
+  int64_t units, unit_rows, row_tiles, columns, items;
   Tiling(const Problem& problem, int64_t workers) {
     const int64_t width = kernels().panel_width;
-    row_tiles = ceil_div(problem.m, row_block);
-    rows = problem.m;
+    unit_rows = kernels().max_rows;
+    units = ceil_div(problem.m, unit_rows);
+    row_tiles = ceil_div(units, row_block / unit_rows);
     const int64_t wanted = ceil_div(workers * tiles_per_thread, row_tiles);
     columns = std::clamp(ceil_div(ceil_div(problem.n, wanted), width) * width, 2 * width, column_block);
     items = row_tiles * ceil_div(problem.n, columns);
@@ -143,8 +145,9 @@ struct Tiling {
   void run(const Problem& problem, int64_t item) const {
     const int64_t row_tile = item % row_tiles;
     const int64_t column = item / row_tiles * columns;
-    const int64_t row = rows * row_tile / row_tiles;
-    block(problem, row, rows * (row_tile + 1) / row_tiles - row, column, std::min(columns, problem.n - column));
+    const int64_t row = units * row_tile / row_tiles * unit_rows;
+    const int64_t row_end = std::min(problem.m, units * (row_tile + 1) / row_tiles * unit_rows);
+    block(problem, row, row_end - row, column, std::min(columns, problem.n - column));
   }
 };
 

@@ -1,0 +1,110 @@
+// The matrix product: right for every remainder, and the same bits for a row whatever shares its batch.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "native/core/thread_pool.h"
+#include "native/cpu/gemm.h"
+#include "native/reference/math.h"
+
+namespace adjudge {
+namespace {
+
+std::vector<float> random_floats(int64_t count, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = normal(generator);
+  return values;
+}
+
+std::vector<float> packed(const std::vector<float>& b, int64_t column_stride, int64_t depth_stride, int64_t n,
+                          int64_t k) {
+  std::vector<float> result(packed_floats(n, k), NAN);  // padding that is left unwritten would show
+  pack(b.data(), column_stride, depth_stride, n, k, result.data());
+  return result;
+}
+
+struct Shape {
+  int64_t m, n, k;
+};
+
+class CpuGemm : public testing::TestWithParam<Shape> {};
+
+TEST_P(CpuGemm, AgreesWithTheReferenceInEveryLayout) {
+  const auto [m, n, k] = GetParam();
+  for (const bool a_transposed : {false, true}) {
+    for (const bool b_transposed : {false, true}) {
+      for (const Store store : {Store::assign, Store::add}) {
+        const int64_t ldc = n + 3;
+        const auto a = random_floats(m * k, 1), b = random_floats(n * k, 2);
+        auto c = random_floats(m * ldc, 3);
+        auto expected = c;
+        const int64_t row_stride = a_transposed ? 1 : k, depth_stride = a_transposed ? m : 1;
+        const int64_t column_stride = b_transposed ? 1 : k, b_depth_stride = b_transposed ? n : 1;
+        const auto b_packed = packed(b, column_stride, b_depth_stride, n, k);
+        gemm(m, n, k, a.data(), row_stride, depth_stride, b_packed.data(), c.data(), ldc, store);
+        reference::gemm(m, n, k, a.data(), row_stride, depth_stride, b.data(), column_stride, b_depth_stride,
+                        expected.data(), ldc, store == Store::add);
+        const float tolerance = 2e-6f * std::sqrt(static_cast<float>(k + 1)) * 4.0f;
+        for (int64_t i = 0; i < m; ++i) {
+          for (int64_t j = 0; j < ldc; ++j) {
+            const float got = c[i * ldc + j], want = expected[i * ldc + j];
+            if (j < n) {
+              ASSERT_NEAR(got, want, tolerance) << "row " << i << ", column " << j;
+            } else {
+              ASSERT_EQ(got, want) << "wrote past the row's end";
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, CpuGemm,
+                         testing::Values(Shape{1, 1, 1}, Shape{1, 16, 8}, Shape{2, 17, 5}, Shape{3, 33, 31},
+                                         Shape{5, 31, 256}, Shape{6, 64, 257}, Shape{7, 15, 600}, Shape{11, 40, 64},
+                                         Shape{13, 70, 513}, Shape{25, 65, 300}, Shape{97, 130, 259},
+                                         Shape{200, 47, 40}, Shape{4, 5, 0}, Shape{24, 1100, 3}));
+
+TEST(CpuGemmBits, ARowDoesNotDependOnItsBatchOrTheThreads) {
+  const int64_t n = 77, k = 700, most = 131;
+  const auto a = random_floats(most * k, 4), b = random_floats(n * k, 5), start = random_floats(most * n, 6);
+  const auto b_packed = packed(b, k, 1, n, k);
+  const int before = threads();
+  for (const Store store : {Store::assign, Store::add}) {
+    auto whole = start;
+    set_threads(1);
+    gemm(most, n, k, a.data(), k, 1, b_packed.data(), whole.data(), n, store);
+    for (const int count : {1, 2, 3}) {
+      set_threads(count);
+      for (const int64_t m : {int64_t{1}, int64_t{2}, int64_t{5}, int64_t{7}, int64_t{13}, int64_t{26}, most}) {
+        const int64_t first = most - m;
+        std::vector<float> part(start.begin() + first * n, start.end());
+        gemm(m, n, k, a.data() + first * k, k, 1, b_packed.data(), part.data(), n, store);
+        EXPECT_EQ(0, std::memcmp(part.data(), whole.data() + first * n, part.size() * sizeof(float)))
+            << m << " rows, " << count << " threads";
+      }
+    }
+    auto serial = start;
+    gemm_serial(most, n, k, a.data(), k, 1, b_packed.data(), serial.data(), n, store);
+    EXPECT_EQ(0, std::memcmp(serial.data(), whole.data(), whole.size() * sizeof(float)));
+  }
+  set_threads(before);
+}
+
+TEST(CpuGemmBits, PackSerialWritesWhatPackWrites) {
+  const int64_t n = 45, k = 37;
+  const auto b = random_floats(n * k, 7);
+  const auto parallel = packed(b, k, 1, n, k);
+  std::vector<float> serial(parallel.size(), NAN);
+  pack_serial(b.data(), k, 1, n, k, serial.data());
+  EXPECT_EQ(serial, parallel);
+}
+
+}  // namespace
+}  // namespace adjudge
