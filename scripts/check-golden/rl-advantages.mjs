@@ -1,0 +1,145 @@
+// Advantages: the peers' estimators and parameters as our records.
+import { boundaries, counted, flat, groupsOf, maskOf } from './rl-cases.mjs'
+
+const verlRules = { singleton: 'reward', maskedReturn: 'restart', scale: 'none' }
+const verlWhitening = { scale: true, bessel: true, epsilon: 1e-8, epsilonRule: 'add', countEpsilon: 1e-8 }
+const openrlhfWhitening = { scale: true, bessel: false, epsilon: 1e-8, epsilonRule: 'floor', countEpsilon: 0 }
+
+const verlEstimators = {
+  grpo: (p) => ({
+    ...verlRules,
+    baseline: 'group',
+    scale: p.norm_adv_by_std_in_grpo ? 'group' : 'none',
+    epsilon: p.epsilon
+  }),
+  rloo: () => ({ ...verlRules, baseline: 'leave_one_out' }),
+  rloo_vectorized: () => ({ ...verlRules, baseline: 'leave_one_out', singleton: 'zero' }),
+  opo: () => ({ ...verlRules, baseline: 'length_weighted' }),
+  reinforce_plus_plus_baseline: () => ({ ...verlRules, baseline: 'group', whitening: verlWhitening }),
+  reinforce_plus_plus: (p) => ({ ...verlRules, baseline: 'none', gamma: p.gamma, whitening: verlWhitening })
+}
+
+function verlCase({ parameters, inputs, outputs }) {
+  const rule = verlEstimators[parameters.estimator]?.(parameters)
+  if (!rule) return undefined
+  const rows = inputs.token_level_rewards
+  const { order, groupOffsets } = groupsOf(inputs.group_index ?? rows.map((_, row) => row))
+  const place = (values) => order.map((row) => values[row])
+  return ({ resolveAlgorithm, advantages }) => {
+    const algorithm = resolveAlgorithm({ preset: 'grpo', advantage: rule, kl: { perToken: true, inReward: true } })
+    const mask = maskOf(place(inputs.mask))
+    const sums = place(rows).map((row) => row.reduce((sum, reward) => sum + reward, 0))
+    const cuSeqlens = boundaries(rows.length, rows[0].length)
+    const input = { rewards: Float64Array.from(sums), groupOffsets, cuSeqlens, mask }
+    if (outputs.raises) return { values: [['raises', raises(() => advantages(algorithm, input)), 1]] }
+    const result = advantages(algorithm, input)
+    const tokens = result.perToken ? result.advantages : spread(result.advantages, cuSeqlens)
+    return { values: [['advantages', counted(tokens, mask), counted(place(outputs.advantages).flat(), mask)]] }
+  }
+}
+
+function raises(call) {
+  try {
+    call()
+    return 0
+  } catch {
+    return 1
+  }
+}
+
+const spread = (values, cuSeqlens) => {
+  const tokens = new Float64Array(cuSeqlens.at(-1))
+  values.forEach((value, row) => tokens.fill(value, cuSeqlens[row], cuSeqlens[row + 1]))
+  return tokens
+}
+
+function adjacentGroups(rows, size) {
+  return Int32Array.from({ length: rows / size + 1 }, (_, group) => group * size)
+}
+
+function trlRule(parameters) {
+  const clip = parameters.reward_clip_range
+  if (parameters.estimator === 'grpo') return { scale: parameters.scale_rewards }
+  const scale = parameters.normalize_advantages ? 'batch_advantage' : 'none'
+  return { baseline: 'leave_one_out', scale, rewardClip: clip ?? null }
+}
+
+function trlCase({ parameters, inputs, outputs }) {
+  if (parameters.multi_objective_aggregation === 'normalize_then_sum' || 'truncated' in inputs) return undefined
+  return ({ resolveAlgorithm, advantages }) => {
+    const rows = inputs.rewards_per_function
+    const beta = parameters.beta ?? 0
+    const kl = inputs.ref_log_probs ? { kind: 'k1', coefficient: beta, inReward: true } : {}
+    const algorithm = resolveAlgorithm({ preset: 'grpo', advantage: trlRule(parameters), kl })
+    const tokens = inputs.mask && {
+      cuSeqlens: boundaries(rows.length, inputs.mask[0].length),
+      mask: maskOf(inputs.mask),
+      logProbs: flat(inputs.old_log_probs),
+      referenceLogProbs: flat(inputs.ref_log_probs)
+    }
+    const result = advantages(algorithm, {
+      rewards: flat(rows),
+      weights: parameters.reward_weights,
+      groupOffsets: adjacentGroups(rows.length, parameters.num_generations),
+      ...tokens
+    })
+    const expected = outputs.metrics
+    const metrics = []
+    // TRL reports the reward before clip and KL; its standard deviation is that of the whole batch here as there.
+    if (!clipped(parameters) && beta === 0) {
+      if ('reward' in expected) metrics.push(['reward', result.metrics.reward, expected.reward])
+    }
+    return { values: [['advantages', result.advantages, outputs.advantages]], metrics }
+  }
+}
+
+const clipped = (parameters) => Boolean(parameters.reward_clip_range)
+
+const openrlhfEstimators = {
+  reinforce: { baseline: 'none', scale: 'none', whitening: openrlhfWhitening },
+  reinforce_baseline: { baseline: 'group', scale: 'none', whitening: openrlhfWhitening },
+  rloo: { baseline: 'leave_one_out', scale: 'none' },
+  group_norm: { baseline: 'group', scale: 'group', epsilon: 1e-9 },
+  dr_grpo: { baseline: 'group', scale: 'none' }
+}
+
+function openrlhfCase({ parameters, inputs, outputs }) {
+  const rule = openrlhfEstimators[parameters.estimator]
+  if (!rule) return undefined
+  return ({ resolveAlgorithm, advantages }) => {
+    const rows = inputs.rewards.length
+    const order = Array.from({ length: rows }, (_, row) => row)
+    inputs.prompt_order?.forEach((place, row) => (order[place] = row))
+    const place = (values) => order.map((row) => values[row])
+    const mask = maskOf(place(inputs.mask))
+    const whitening = rule.whitening && { ...rule.whitening, scale: !parameters.no_std_norm }
+    const algorithm = resolveAlgorithm({
+      preset: 'grpo',
+      advantage: {
+        ...rule,
+        whitening: whitening ?? null,
+        gamma: parameters.gamma,
+        rewardClip: parameters.clip_range ?? null,
+        rewardClipPlace: 'after_baseline'
+      },
+      kl: { perToken: true, inReward: true }
+    })
+    const cuSeqlens = boundaries(rows, inputs.mask[0].length)
+    const result = advantages(algorithm, {
+      rewards: flat(place(inputs.rewards)),
+      groupOffsets: adjacentGroups(rows, parameters.n_samples_per_prompt),
+      cuSeqlens,
+      mask,
+      penalties: inputs.kl && flat(place(inputs.kl)).map((kl) => kl * parameters.kl_coef)
+    })
+    const tokens = result.perToken ? result.advantages : spread(result.advantages, cuSeqlens)
+    return { values: [['advantages', counted(tokens, mask), counted(place(outputs.advantages).flat(), mask)]] }
+  }
+}
+
+/** A function (library) → { values, metrics }, or undefined where the case's estimator is not built. */
+export function mapAdvantageCase(golden) {
+  if (golden.source.startsWith('verl')) return verlCase(golden)
+  if (golden.source.startsWith('trl')) return trlCase(golden)
+  return openrlhfCase(golden)
+}
