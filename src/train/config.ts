@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import { parse } from 'yaml'
-import { AdjudgeError } from '../errors.js'
+import { AdjudgeError, isAdjudgeError } from '../errors.js'
 import { checkDocument, type Override, type Problem } from '../judge/document.js'
+import { resolveAlgorithm, type Algorithm } from '../rl/index.js'
 import { RunSchema, type RunConfig } from './schema.js'
 
 export interface LoadedConfig {
@@ -68,9 +69,51 @@ function withPaths(config: RunConfig, folder: string): RunConfig {
   }
 }
 
+/** Keys that may stand in `algorithm` itself, and the section that they belong to. */
+const shortKeys: Record<string, string> = {
+  baseline: 'advantage',
+  scale: 'advantage',
+  estimator: 'advantage',
+  clip_low: 'loss',
+  clip_high: 'loss'
+}
+
+/** The complete algorithm of a run. Throws ALGORITHM_INVALID. */
+export function algorithmOf(config: RunConfig): Algorithm {
+  const options: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(config.algorithm)) {
+    const section = Object.hasOwn(shortKeys, key) ? shortKeys[key] : undefined
+    if (section === undefined) options[key] = { ...(options[key] as object | undefined), ...sectionOf(value) }
+    else options[section] = { ...(options[section] as object | undefined), [key]: value }
+    if (section === undefined && !isRecord(value)) options[key] = value
+  }
+  return resolveAlgorithm(options)
+}
+
+const isRecord = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const sectionOf = (value: unknown): object => (isRecord(value) ? value : {})
+
+function algorithmProblems(config: RunConfig): Problem[] {
+  if (config.algorithm.preset === 'sft') {
+    const other = Object.keys(config.algorithm).find((key) => key !== 'preset')
+    return other ? [{ path: `/algorithm/${other}`, message: `sft has no ${other}; expected preset alone` }] : []
+  }
+  try {
+    const { advantage } = algorithmOf(config)
+    if (advantage.estimator !== 'exact') return []
+    const message = 'the exact estimator needs a closed set of answers; expected an algorithm that samples, e.g. grpo'
+    return [{ path: '/algorithm/preset', message }]
+  } catch (error) {
+    if (!isAdjudgeError(error)) throw error
+    const key = /"([\w.]+)"/.exec(error.message)?.[1] ?? ''
+    return [{ path: `/algorithm/${key.replaceAll('.', '/')}`, message: error.message }]
+  }
+}
+
 /** What a schema cannot say. */
 function meaningProblems(config: RunConfig): Problem[] {
-  const problems: Problem[] = []
+  const problems = algorithmProblems(config)
   const { model, data, rewards, algorithm, evaluation } = config
   if (model.lora && model.adapter !== undefined) {
     problems.push({

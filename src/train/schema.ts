@@ -104,34 +104,14 @@ export const RunSchema = Type.Object(
       max_batch: Type.Integer({ minimum: 1, default: 64 })
     }),
     rewards: Type.Array(RewardSchema, { default: [] }),
-    algorithm: section({
-      /** A named algorithm, or `sft`: next-token loss on the assistant's turns. */
-      preset: Type.String({ ...name, default: 'grpo' }),
-      /** What follows goes before the preset's own value. */
-      estimator: Type.Optional(
-        choice(['group', 'rloo', 'reinforce', 'reinforce_plus_plus', 'reinforce_plus_plus_baseline'] as const)
-      ),
-      baseline: Type.Optional(choice(['group', 'batch', 'leave_one_out', 'none'] as const)),
-      scale: Type.Optional(choice(['group', 'batch', 'none'] as const)),
-      clip_low: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-      clip_high: Type.Optional(Type.Number({ minimum: 0 })),
-      aggregation: Type.Optional(
-        choice(['token_mean', 'sequence_mean_token_mean', 'sequence_mean_token_sum', 'constant'] as const)
-      ),
-      kl: Type.Optional(
-        Type.Object(
-          {
-            kind: Type.Optional(choice(['k1', 'k2', 'k3'] as const)),
-            coefficient: Type.Optional(Type.Number({ minimum: 0 })),
-            in_reward: Type.Optional(Type.Boolean())
-          },
-          { additionalProperties: false }
-        )
-      ),
-      entropy: Type.Optional(
-        Type.Object({ coefficient: Type.Optional(Type.Number()) }, { additionalProperties: false })
-      )
-    }),
+    /**
+     * `preset` is a named algorithm, or `sft`: next-token loss on the assistant's turns. Other keys change the preset;
+     * baseline, scale, clip_low and clip_high may stand here without their section (advantage, loss).
+     */
+    algorithm: Type.Object(
+      { preset: Type.String({ ...name, default: 'grpo' }) },
+      { additionalProperties: Type.Unknown(), default: {} }
+    ),
     optimizer: section({
       learning_rate: Type.Number({ exclusiveMinimum: 0, default: 1e-4 }),
       schedule: choice(['constant', 'linear', 'cosine'] as const, { default: 'constant' }),

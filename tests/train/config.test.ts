@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { AdjudgeError } from '../../src/errors.js'
-import { loadConfig, parseConfig } from '../../src/train/config.js'
+import { algorithmOf, loadConfig, parseConfig } from '../../src/train/config.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'adjudge-config-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -71,6 +71,17 @@ budget: { money: 5.00, tokens: 2e6 }
     expect(config.rewards[1].grader).toMatchObject({ operation: 'ilike' })
   })
 
+  it('changes a preset by keys with and without their section', () => {
+    const short =
+      '{ preset: reinforce, baseline: batch, clip_low: 0.1, loss: { dual_clip: 3 }, kl: { coefficient: 0.1 } }'
+    expect(algorithmOf(parseConfig(`${least}algorithm: ${short}\n`).config)).toMatchObject({
+      preset: 'reinforce',
+      advantage: { baseline: 'batch', scale: 'none' },
+      loss: { kind: 'policy_gradient', clipLow: 0.1, dualClip: 3 },
+      kl: { coefficient: 0.1 }
+    })
+  })
+
   it.each([
     [`${least}rolout: { prompts: 4 }\n`, /^run\.yaml:5: unknown key rolout; did you mean rollout\?$/],
     [`${least}rollout:\n  promts: 4\n`, /^run\.yaml:6: unknown key promts; did you mean prompts\?$/],
@@ -91,6 +102,13 @@ budget: { money: 5.00, tokens: 2e6 }
     ['data: { train: a.jsonl }\nrewards: []\n', /model is missing; expected an object/],
     ['model: { path: a }\ndata: { train: a.jsonl }\n', /rewards is missing; expected at least one judge/],
     [`${least}algorithm: { preset: sft }\n`, /^run\.yaml:3: sft learns from the answers/],
+    [`${least}algorithm:\n  preset: grop\n`, /^run\.yaml:\d: algorithm: unknown preset "grop"; did you mean "grpo"\?/],
+    [
+      `${least}algorithm:\n  preset: grpo\n  kll: {}\n`,
+      /^run\.yaml:7: algorithm: unknown key "kll"; did you mean "kl"\?/
+    ],
+    [`${least}algorithm:\n  kl:\n    kind: k9\n`, /^run\.yaml:7: algorithm: "kl\.kind" is "k9", expected one of k1/],
+    [`${least}algorithm: { preset: sft, kl: {} }\n`, /sft has no kl; expected preset alone/],
     ['model: { path: a\n', /^run\.yaml:\d+: /],
     ['', /model is missing/]
   ])('answers what is wrong with file, line and what was expected: %j', (yaml, message) => {
