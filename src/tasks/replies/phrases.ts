@@ -1,0 +1,225 @@
+/**
+ * The phrases of which messages and replies are made. All are ours. In each list of the customer the last two, and in
+ * each list of the shop the last one, are held out: models are trained without them.
+ */
+
+/** What a message is about. `words` tell a reply on this subject from the others (see check.ts). */
+export interface Subject {
+  name: string
+  messages: string[]
+  /** `{item}` is the product that the customer names. */
+  answers: string[]
+  /** The same matter without a courtesy and in few words. */
+  bare: string[]
+  words: RegExp
+}
+
+export const subjects: Subject[] = [
+  {
+    name: 'delivery',
+    messages: [
+      'where is my {item}? I have waited a week.',
+      'my {item} has not come yet.',
+      'when will the {item} be delivered?',
+      'the {item} should have been here on Monday.',
+      'I am still waiting for the {item}.',
+      'any news on when my {item} arrives?'
+    ],
+    answers: [
+      'Your {item} is on its way and arrives in two days.',
+      'The parcel with your {item} arrives tomorrow.',
+      'We sent the {item} today and it arrives on Friday.',
+      'The {item} left our house and the parcel arrives soon.'
+    ],
+    bare: ['It arrives in two days.', 'The parcel arrives on Friday.', 'It arrives soon.'],
+    words: /\barrives\b/
+  },
+  {
+    name: 'refund',
+    messages: [
+      'I want my money back for the {item}.',
+      'I sent the {item} back and got no money.',
+      'how do I get a refund for the {item}?',
+      'please refund the {item}.',
+      'when do I get my money for the {item}?',
+      'is the refund of my {item} coming?'
+    ],
+    answers: [
+      'We refund your {item} within three days.',
+      'The refund for the {item} goes to your card today.',
+      'We started the refund of your {item}.',
+      'Your refund for the {item} is on your card by Friday.'
+    ],
+    bare: ['We refund it.', 'The refund takes three days.', 'The refund is sent.'],
+    words: /\brefund\b/
+  },
+  {
+    name: 'broken',
+    messages: [
+      'my {item} came broken.',
+      'the {item} does not work any more.',
+      'the {item} has a crack.',
+      'my new {item} stopped after one day.',
+      'there is something wrong with the {item}, it is broken.',
+      'the {item} was damaged when I opened the box.'
+    ],
+    answers: [
+      'We send you a new {item} to replace it.',
+      'We replace the {item} at no cost.',
+      'A new {item} will replace the broken one this week.',
+      'We replace your {item}, just keep the old one.'
+    ],
+    bare: ['We replace it.', 'We replace it this week.', 'We will replace that.'],
+    words: /\breplace\b/
+  },
+  {
+    name: 'password',
+    messages: [
+      'I cannot log in to my account.',
+      'I forgot my password.',
+      'my password does not work.',
+      'the site does not let me log in.',
+      'I am locked out of my account.',
+      'how do I get a new password?'
+    ],
+    answers: [
+      'We sent you a link to set a new password.',
+      'Use the link in our mail to choose a new password.',
+      'You can set a new password with the link on the login page.',
+      'Follow the link that we mailed and set your password.'
+    ],
+    bare: ['Set a new password.', 'Use the password link.', 'Choose another password.'],
+    words: /\bpassword\b/
+  },
+  {
+    name: 'invoice',
+    messages: [
+      'I need an invoice for the {item}.',
+      'you sent no invoice with the {item}.',
+      'can I have the invoice of my {item}?',
+      'my boss wants the invoice for the {item}.',
+      'the invoice for the {item} is missing.',
+      'where do I find the invoice of the {item}?'
+    ],
+    answers: [
+      'The invoice for your {item} is in your mail now.',
+      'We mailed you the invoice for the {item}.',
+      'You find the invoice of the {item} in your account.',
+      'Your invoice for the {item} was sent again today.'
+    ],
+    bare: ['The invoice is in your mail.', 'The invoice is in your account.', 'We sent the invoice.'],
+    words: /\binvoice\b/
+  },
+  {
+    name: 'hours',
+    messages: [
+      'when is the shop open?',
+      'are you open on Sunday?',
+      'until when are you open today?',
+      'what are your hours on Saturday?',
+      'is the shop open now?',
+      'at what time do you open?'
+    ],
+    answers: [
+      'Our shop is open from nine to six every day.',
+      'We are open from nine to six, also on Saturday.',
+      'The shop is open until six today.',
+      'We open at nine and stay open until six.'
+    ],
+    bare: ['Open from nine to six.', 'Open until six.', 'We are open at nine.'],
+    words: /\bopen\b/i
+  },
+  {
+    name: 'exchange',
+    messages: [
+      'the {item} is too small, can I swap it?',
+      'I want the {item} in blue and not in red.',
+      'can I have the {item} in another size?',
+      'the {item} does not fit.',
+      'I chose the wrong color of the {item}.',
+      'the size of the {item} is wrong.'
+    ],
+    answers: [
+      'You can exchange the {item} for another size or color.',
+      'We exchange your {item} and pay the way back.',
+      'Send the {item} back and we exchange it at once.',
+      'We gladly exchange the {item} for the one you want.'
+    ],
+    bare: ['You can exchange it.', 'We exchange it.', 'Exchange it in the shop.'],
+    words: /\bexchange\b/i
+  },
+  {
+    name: 'cancel',
+    messages: [
+      'I want to cancel my order of the {item}.',
+      'please stop the order for the {item}.',
+      'I do not need the {item} any more, stop the order.',
+      'can I still cancel the {item}?',
+      'I ordered the {item} by mistake.',
+      'call off my order of the {item}.'
+    ],
+    answers: [
+      'Your order of the {item} is canceled and costs you nothing.',
+      'We canceled the {item} for you.',
+      'The order for the {item} is canceled now.',
+      'The {item} is canceled and will not be sent.'
+    ],
+    bare: ['It is canceled.', 'Order canceled.', 'That is canceled now.'],
+    words: /\bcanceled\b/
+  }
+]
+
+export const items = ['lamp', 'kettle', 'jacket', 'radio', 'chair', 'camera', 'phone', 'backpack', 'clock', 'bike']
+
+/** Items of the held-out split: no model saw them in training. */
+export const heldOutItems = ['toaster', 'scarf', 'printer']
+
+export const openings = ['Hello,', 'Hi,', 'Good morning,', 'Hey,', 'Hello there,', 'Dear shop,']
+
+export const closings = ['', '', 'Please help.', 'Thanks.', 'What now?', 'Can you help me?', 'Please answer soon.']
+
+export const courtesiesBefore = [
+  'Thank you for writing.',
+  'Sorry for the trouble.',
+  'Thanks for asking.',
+  'We are sorry about that.',
+  'Thank you for your message.'
+]
+
+export const courtesiesAfter = [
+  'Happy to help!',
+  'Have a nice day!',
+  'Thank you for your patience!',
+  'Thanks and have a good day!'
+]
+
+/** Answers that help nobody and are not polite. */
+export const curt = [
+  'No.',
+  'Check the site.',
+  'Not our problem.',
+  'Read the rules.',
+  'Ask someone else.',
+  'Whatever.',
+  'Look it up.'
+]
+
+/** What a rambler adds; says nothing about any subject. */
+export const rambles = [
+  'By the way our team has grown a lot this year and we moved to a bigger house near the river.',
+  'You know, in the old days my uncle did all of this by hand and he often told us long stories.',
+  'It has been a busy week here and the weather was bad, so the whole team is a bit tired.',
+  'We have many plans for the summer and our boss likes to talk about them for hours and hours.',
+  'Let me also tell you that our cat sleeps on the desk all day long and nobody knows why she does.'
+]
+
+/** What an answer off the subject talks about. */
+export const offSubject = [
+  'The weather is nice today.',
+  'We have a new coffee machine.',
+  'Our team likes music.',
+  'The river is near our house.',
+  'Our cat sleeps on the desk.'
+]
+
+export const politeWords = /\b(thank|thanks|sorry|happy to help|nice day|good day)\b/i
