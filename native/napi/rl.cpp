@@ -144,7 +144,7 @@ rl::AdvantageRule advantage_rule(const Napi::Object& from) {
                         {{"before_baseline", ClipPlace::before_baseline}, {"after_baseline", ClipPlace::after_baseline}});
   rule.gamma = number(from, "gamma", rule.gamma);
   rule.masked_return = choice<MaskedReturn>(
-      from, "maskedReturn", {{"restart", MaskedReturn::restart}, {"through", MaskedReturn::through}});
+      from, "maskedReturn", {{"skip", MaskedReturn::skip}, {"through", MaskedReturn::through}});
   rule.penalty_per_token = boolean(from, "penaltyPerToken", false);
   if (absent(from.Get("whitening"))) return rule;
   const Napi::Object whitening = part(from, "whitening");
@@ -225,6 +225,7 @@ rl::LossRule loss_rule(const Napi::Object& from) {
   rule.log_ratio_high = number(from, "logRatioHigh", INFINITY);
   rule.kl = kl_rule(part(from, "kl"));
   rule.entropy_coefficient = number(from, "entropyCoefficient", 0);
+  rule.entropy_token_mean = boolean(from, "entropyTokenMean", false);
   rule.aggregation = choice<Aggregation>(from, "aggregation",
                                          {{"token_mean", Aggregation::token_mean},
                                           {"token_sum", Aggregation::token_sum},

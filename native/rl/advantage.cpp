@@ -139,6 +139,7 @@ AdvantageResult<Float> compute_advantages(const AdvantageRule& rule, const Advan
 
   const Spread whole = spread_of(rewards, scored, 0, rows, rule.bessel);
   std::vector<double> advantages(rows, 0.0);
+  std::vector<std::uint8_t> compared = scored;  // those with something to be compared with
   for (std::size_t g = 0; g < batch.groups; ++g) {
     const auto begin = static_cast<std::size_t>(batch.group_offsets[g]);
     const auto end = static_cast<std::size_t>(batch.group_offsets[g + 1]);
@@ -150,7 +151,8 @@ AdvantageResult<Float> compute_advantages(const AdvantageRule& rule, const Advan
                                 ? length_weighted_mean(batch, rewards, scored, begin, end)
                                 : 0;
     for (std::size_t i = begin; i < end; ++i) {
-      if (!scored[i] || (single && rule.singleton == Singleton::zero)) continue;
+      if (single && rule.singleton == Singleton::zero) compared[i] = 0;
+      if (!compared[i]) continue;
       const double baseline =
           single && rule.baseline != Baseline::batch && rule.baseline != Baseline::none
               ? 0
@@ -162,9 +164,9 @@ AdvantageResult<Float> compute_advantages(const AdvantageRule& rule, const Advan
     }
   }
   if (rule.scale == Scale::batch_advantage) {
-    const Spread spread = spread_of(advantages, scored, 0, rows, rule.bessel);
+    const Spread spread = spread_of(advantages, compared, 0, rows, rule.bessel);
     for (std::size_t i = 0; i < rows; ++i) {
-      if (scored[i]) advantages[i] = (advantages[i] - spread.mean) / (spread.deviation + rule.epsilon);
+      if (compared[i]) advantages[i] = (advantages[i] - spread.mean) / (spread.deviation + rule.epsilon);
     }
   }
   if (result.metrics.scored_groups > 0) {

@@ -18,8 +18,8 @@ enum class Singleton { zero, reward };
 
 enum class ClipPlace { before_baseline, after_baseline };
 
-// A token whose mask is 0: the discounted return restarts there, or goes on through it.
-enum class MaskedReturn { restart, through };
+// A token whose mask is 0 is no step of the discounted return (skip, verl), or one without reward (through, OpenRLHF).
+enum class MaskedReturn { skip, through };
 
 enum class EpsilonRule { add, floor };
 

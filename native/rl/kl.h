@@ -19,7 +19,7 @@ struct KlRule {
   bool ratio_weighted = false;  // value times the importance ratio (TRL's use_bias_correction_kl)
   double difference_low = -INFINITY;  // bounds of k3's reference_log_prob - log_prob
   double difference_high = INFINITY;
-  double value_limit = INFINITY;      // k3 is kept within +- this
+  double value_limit = INFINITY;      // the value is kept within +- this
 };
 
 struct KlValue {
@@ -35,10 +35,9 @@ inline KlValue kl_divergence(const KlRule& rule, double log_prob, double referen
   if (rule.kind == KlKind::k3) {
     const double inverse = std::fmin(std::fmax(-d, rule.difference_low), rule.difference_high);
     const bool inside = -d >= rule.difference_low && -d <= rule.difference_high;
-    const double value = std::expm1(inverse) - inverse;
-    const bool kept = value <= rule.value_limit;
-    result = {kept ? value : rule.value_limit, inside && kept ? -std::expm1(inverse) : 0.0};
+    result = {std::expm1(inverse) - inverse, inside ? -std::expm1(inverse) : 0.0};
   }
+  if (std::abs(result.value) > rule.value_limit) result = {std::copysign(rule.value_limit, result.value), 0};
   if (rule.gradient == KlGradient::unbiased) result.gradient = d;
   if (rule.gradient == KlGradient::unbiased_ratio) {
     result.gradient = d * std::fmin(std::exp(log_prob - old_log_prob), 10.0);

@@ -179,8 +179,9 @@ class Sweep {
       }
       if (batch_.entropies) {
         entropy_ += batch_.entropies[t];
-        loss -= rule_.entropy_coefficient * batch_.entropies[t];
-        if (entropy_gradients) entropy_gradients[t] = static_cast<Float>(-rule_.entropy_coefficient * weight);
+        const double bonus = rule_.entropy_coefficient * (rule_.entropy_token_mean ? inverse(counts.tokens) : weight);
+        result_.loss -= bonus * batch_.entropies[t];
+        if (entropy_gradients) entropy_gradients[t] = static_cast<Float>(-bonus);
       }
       ratio_ += ratio;
       result_.metrics.ratio_max = std::max(result_.metrics.ratio_max, ratio);

@@ -39,6 +39,7 @@ struct LossRule {
   double log_ratio_high = std::numeric_limits<double>::infinity();
   KlRule kl;
   double entropy_coefficient = 0;
+  bool entropy_token_mean = false;  // the bonus is a mean over tokens whatever the loss's aggregation (TRL)
   Aggregation aggregation = Aggregation::token_mean;
   double constant = 1;
   double token_epsilon = 0;       // added to a row's token count

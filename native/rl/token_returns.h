@@ -36,7 +36,7 @@ std::vector<double> token_returns(const AdvantageRule& rule, const AdvantageBatc
     bool last = true;
     for (std::int32_t t = batch.cu_seqlens[i + 1] - 1; t >= batch.cu_seqlens[i]; --t) {
       if (!counts(batch, t)) {
-        running = rule.masked_return == MaskedReturn::restart ? 0 : running * rule.gamma;
+        if (rule.masked_return == MaskedReturn::through) running *= rule.gamma;
         continue;
       }
       double reward = last ? advantages[i] : 0;

@@ -1,7 +1,7 @@
 // Advantages: the peers' estimators and parameters as our records.
 import { boundaries, counted, flat, groupsOf, maskOf } from './rl-cases.mjs'
 
-const verlRules = { singleton: 'reward', maskedReturn: 'restart', scale: 'none' }
+const verlRules = { singleton: 'reward', maskedReturn: 'skip', scale: 'none' }
 const verlWhitening = { scale: true, bessel: true, epsilon: 1e-8, epsilonRule: 'add', countEpsilon: 1e-8 }
 const openrlhfWhitening = { scale: true, bessel: false, epsilon: 1e-8, epsilonRule: 'floor', countEpsilon: 0 }
 
@@ -15,7 +15,12 @@ const verlEstimators = {
   rloo: () => ({ ...verlRules, baseline: 'leave_one_out' }),
   rloo_vectorized: () => ({ ...verlRules, baseline: 'leave_one_out', singleton: 'zero' }),
   opo: () => ({ ...verlRules, baseline: 'length_weighted' }),
-  reinforce_plus_plus_baseline: () => ({ ...verlRules, baseline: 'group', whitening: verlWhitening }),
+  reinforce_plus_plus_baseline: () => ({
+    ...verlRules,
+    baseline: 'group',
+    maskedReturn: 'through',
+    whitening: verlWhitening
+  }),
   reinforce_plus_plus: (p) => ({ ...verlRules, baseline: 'none', gamma: p.gamma, whitening: verlWhitening })
 }
 
@@ -30,7 +35,15 @@ function verlCase({ parameters, inputs, outputs }) {
     const mask = maskOf(place(inputs.mask))
     const sums = place(rows).map((row) => row.reduce((sum, reward) => sum + reward, 0))
     const cuSeqlens = boundaries(rows.length, rows[0].length)
-    const input = { rewards: Float64Array.from(sums), groupOffsets, cuSeqlens, mask }
+    // Its rewards may lie on any token: an outcome of 0, and what each token gives as a negative penalty.
+    const dense = parameters.estimator === 'reinforce_plus_plus'
+    const input = {
+      rewards: Float64Array.from(sums, (value) => (dense ? 0 : value)),
+      groupOffsets,
+      cuSeqlens,
+      mask,
+      penalties: dense ? flat(place(rows)).map((reward) => -reward) : undefined
+    }
     if (outputs.raises) return { values: [['raises', raises(() => advantages(algorithm, input)), 1]] }
     const result = advantages(algorithm, input)
     const tokens = result.perToken ? result.advantages : spread(result.advantages, cuSeqlens)
@@ -100,12 +113,15 @@ const openrlhfEstimators = {
   reinforce_baseline: { baseline: 'group', scale: 'none', whitening: openrlhfWhitening },
   rloo: { baseline: 'leave_one_out', scale: 'none' },
   group_norm: { baseline: 'group', scale: 'group', epsilon: 1e-9 },
-  dr_grpo: { baseline: 'group', scale: 'none' }
+  dr_grpo: { baseline: 'group', scale: 'none' },
+  flash_reinforce: { baseline: 'batch', scale: 'none' }
 }
 
 function openrlhfCase({ parameters, inputs, outputs }) {
   const rule = openrlhfEstimators[parameters.estimator]
-  if (!rule) return undefined
+  // Leave-one-out of a group of one is NaN there, and its command line forbids it; here the advantage is 0.
+  const meaningless = parameters.estimator === 'rloo' && parameters.n_samples_per_prompt === 1
+  if (!rule || meaningless) return undefined
   return ({ resolveAlgorithm, advantages }) => {
     const rows = inputs.rewards.length
     const order = Array.from({ length: rows }, (_, row) => row)

@@ -42,7 +42,8 @@ function verlCase(golden) {
   if (!specific) return undefined
   const clip = { clipLow: parameters.clip_ratio_low ?? 0.2, clipHigh: parameters.clip_ratio_high ?? 0.2 }
   const { record, input } = verlNormaliser(parameters.loss_agg_mode, parameters, inputs.mask)
-  return lossRun(golden, { ...specific, ...record, loss: { ...clip, ...specific.loss } }, input)
+  const scale = parameters.loss_agg_mode === 'token-sum' ? (parameters.dp_size ?? 1) : 1
+  return lossRun(golden, { ...specific, ...record, loss: { ...clip, ...specific.loss } }, input, scale)
 }
 
 const trlAggregation = { grpo: 'sequence_mean_token_mean', bnpo: 'token_mean', dapo: 'token_mean', dr_grpo: 'constant' }
@@ -110,7 +111,8 @@ function perToken(rows, tokens) {
   return rows && flat(rows.map((row) => (row.length === tokens ? row : Array.from({ length: tokens }, () => row[0]))))
 }
 
-function lossRun({ inputs, outputs }, record, normaliser) {
+/** `scale`: verl multiplies a sum by the number of its processes, which then take the mean of their gradients. */
+function lossRun({ inputs, outputs }, record, normaliser, scale = 1) {
   return ({ resolveAlgorithm, policyLoss }) => {
     const rows = inputs.log_probs.length
     const tokens = inputs.log_probs[0].length
@@ -128,8 +130,8 @@ function lossRun({ inputs, outputs }, record, normaliser) {
       ...normaliser
     })
     const values = [
-      ['loss', result.loss, outputs.loss],
-      ['grad_log_probs', result.logProbGradients, outputs.grad_log_probs.flat()]
+      ['loss', result.loss * scale, outputs.loss],
+      ['grad_log_probs', result.logProbGradients.map((value) => value * scale), outputs.grad_log_probs.flat()]
     ]
     if (outputs.grad_entropies && record.entropy?.coefficient > 0) {
       values.push(['grad_entropies', result.entropyGradients, outputs.grad_entropies.flat()])
@@ -158,7 +160,7 @@ function klRecord({ source, parameters }) {
   if (!kind) return undefined
   if (source.startsWith('verl')) {
     const gradient = straight ? 'unbiased' : 'value'
-    return { kind, gradient, differenceLow: -20, differenceHigh: 20, valueLimit: 10 }
+    return { kind, gradient, differenceLow: -20, differenceHigh: 20, valueLimit: kind === 'k3' ? 10 : null }
   }
   return {
     kind,

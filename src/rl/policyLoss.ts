@@ -71,6 +71,7 @@ function lossRule(algorithm: Algorithm, maxTokens: number | undefined): object {
     ratio: algorithm.ratio,
     kl: klRule(algorithm),
     entropyCoefficient: algorithm.entropy.coefficient,
+    entropyTokenMean: algorithm.entropy.aggregation === 'token_mean',
     aggregation: algorithm.aggregation,
     constant,
     tokenEpsilon: algorithm.tokenEpsilon,

@@ -40,7 +40,7 @@ export const base: Algorithm = {
     differenceHigh: null,
     valueLimit: null
   },
-  entropy: { coefficient: 0 },
+  entropy: { coefficient: 0, aggregation: 'token_mean' },
   aggregation: 'sequence_mean_token_mean',
   constant: null,
   tokenEpsilon: 0,
@@ -53,15 +53,17 @@ const openrlhfWhitening = { scale: true, bessel: false, epsilon: 1e-8, epsilonRu
 const verlLoss = { dualClip: 3, logRatioLow: -20, logRatioHigh: 20 } as const
 const verlKl = { differenceLow: -20, differenceHigh: 20, valueLimit: 10 } as const
 const verl = {
+  entropy: { aggregation: 'as_loss' },
   loss: verlLoss,
   kl: verlKl,
   aggregation: 'token_mean',
   tokenEpsilon: 1e-8,
   countEmptyRows: false
 } as const
-const verlGroup = { epsilon: 1e-6, singleton: 'reward', maskedReturn: 'restart' } as const
+const verlGroup = { epsilon: 1e-6, singleton: 'reward', maskedReturn: 'skip' } as const
 
 const openrlhf = {
+  entropy: { aggregation: 'as_loss' },
   loss: { logRatioLow: -20, logRatioHigh: 20 },
   kl: { kind: 'k1', inReward: true, perToken: true, differenceHigh: 10, valueLimit: 10 },
   aggregation: 'token_mean',
@@ -135,7 +137,7 @@ export const presets: Record<string, Partially<Algorithm>> = {
   },
   verl_reinforce_plus_plus_baseline: {
     ...verl,
-    advantage: { ...verlGroup, scale: 'none', whitening: verlWhitening }
+    advantage: { ...verlGroup, maskedReturn: 'through', scale: 'none', whitening: verlWhitening }
   },
 
   openrlhf_group_norm: { ...openrlhf, advantage: { ...openrlhfReward, epsilon: 1e-9 } },

@@ -48,8 +48,8 @@ const advantage = Type.Object(
     rewardClipPlace: words(['before_baseline', 'after_baseline'], 'TRL and OpenRLHF clip at different places.'),
     gamma: Type.Number({ minimum: 0, maximum: 1, description: 'Discount per token.' }),
     maskedReturn: words(
-      ['restart', 'through'],
-      'A return at a masked token: starts anew (verl) or goes on (OpenRLHF).'
+      ['skip', 'through'],
+      'A return at a masked token: no step (verl), or one without reward (OpenRLHF).'
     ),
     whitening: Type.Union([whitening, Type.Null()], { description: 'Over all counted tokens of the batch.' }),
     exactWeights: words(
@@ -90,7 +90,7 @@ const kl = Type.Object(
     ratioWeighted: Type.Boolean({ description: 'Estimate times importance ratio (TRL’s use_bias_correction_kl).' }),
     differenceLow: bound('k3: lower bound of reference - policy log-prob.'),
     differenceHigh: bound('k3: upper bound of reference - policy log-prob.'),
-    valueLimit: bound('k3: largest value.', { exclusiveMinimum: 0 })
+    valueLimit: bound('Largest magnitude of an estimate (verl: of k3 only).', { exclusiveMinimum: 0 })
   },
   strict
 )
@@ -106,7 +106,13 @@ export const algorithmSchema = Type.Object(
     ),
     loss,
     kl,
-    entropy: Type.Object({ coefficient: Type.Number({ description: 'Bonus; subtracted from the loss.' }) }, strict),
+    entropy: Type.Object(
+      {
+        coefficient: Type.Number({ description: 'Bonus; subtracted from the loss.' }),
+        aggregation: words(['token_mean', 'as_loss'], 'Mean over the batch’s tokens (TRL), or as the loss (verl).')
+      },
+      strict
+    ),
     aggregation: words(
       ['token_mean', 'token_sum', 'sequence_mean_token_mean', 'sequence_mean_token_sum', 'constant', 'sequence_mean'],
       'How token losses become one number, counted over the whole optimizer batch.'
