@@ -47,7 +47,8 @@ export function trainBpe(texts: string[], specials: string[], size: number): Bpe
     vocabulary.push(left + right)
     for (const word of words) {
       for (let index = 0; index + 1 < word.symbols.length; index++) {
-        if (word.symbols[index] === left && word.symbols[index + 1] === right) word.symbols.splice(index, 2, left + right)
+        if (word.symbols[index] === left && word.symbols[index + 1] === right)
+          word.symbols.splice(index, 2, left + right)
       }
     }
   }
