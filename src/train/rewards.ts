@@ -1,6 +1,6 @@
 /** The reward columns of a run: judges, graders and functions, each asked as a completion finishes. */
 import { resolve } from 'node:path'
-import { createGrader, type GraderSpec } from '../graders/index.js'
+import { createGrader } from '../graders/index.js'
 import {
   createJudge,
   judgeOptionsFrom,
@@ -85,10 +85,13 @@ export class Rewards {
 async function openColumn(config: RewardConfig, folder: string, ledger: Ledger): Promise<RewardColumn> {
   const { name, weight } = config
   if (config.grader) {
-    const grader = await createGrader({ name, ...config.grader }, {
-      folder,
-      judge: { ledger, ...graderCalls(config.grader) }
-    })
+    const grader = await createGrader(
+      { name, ...config.grader },
+      {
+        folder,
+        judge: { ledger, ...graderCalls(config.grader) }
+      }
+    )
     return {
       name,
       weight,
