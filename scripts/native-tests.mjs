@@ -21,7 +21,10 @@ export function run(command, args, { env = {}, show = false } = {}) {
   })
 }
 
-/** Configures and builds native_tests in a folder of its own. Resolves with the result of the last command. */
+/**
+ * Configures and builds native_tests in a folder: the addon's own build folder shares the compiled engine with it.
+ * Resolves with the result of the last command.
+ */
 export async function buildNativeTests(folder, options = []) {
   const configured = await run('cmake', ['-S', '.', '-B', folder, '-DADJUDGE_TESTS=ON', ...options])
   if (configured.code !== 0) return configured

@@ -10,6 +10,7 @@ import { checkNativeLayers } from './layers.mjs'
 import { buildNativeTests, otherInstructionSets, run, runNativeTests } from './native-tests.mjs'
 
 const nodeModule = createRequire(import.meta.url)
+const nativeFolder = 'build'
 const total = { passed: 0, failed: 0, skipped: 0 }
 
 /** Runs a package's command with this very node. */
@@ -30,6 +31,15 @@ async function clangFormat() {
     .filter((name) => /\.(h|cpp|cu|cuh)$/.test(name))
     .map((name) => `native/${name}`)
   return one(await run('clang-format', ['--dry-run', '--Werror', ...files]))
+}
+
+/** In the addon's build folder, so that the engine is compiled once; cmake-js has to set that folder up first. */
+async function nativeBuild() {
+  if (!existsSync(join(root, nativeFolder, 'CMakeCache.txt'))) {
+    const addon = await run(process.execPath, ['scripts/install.mjs', '--build'])
+    if (addon.code !== 0) return one(addon)
+  }
+  return one(await buildNativeTests(nativeFolder))
 }
 
 async function nativeTests(folder, isa) {
@@ -58,7 +68,6 @@ async function vitest() {
   }
 }
 
-const nativeFolder = join('build', 'tests', 'native')
 const checks = [
   ['types', () => tool('typescript', '--noEmit')],
   ['eslint', () => tool('eslint', '.')],
@@ -78,7 +87,7 @@ const steps = [
   ['clang-format', clangFormat],
   ['addon', async () => one(await run(process.execPath, ['scripts/install.mjs', '--build']))],
   ['dist', async () => one(await run(process.execPath, ['scripts/dist.mjs']))],
-  ['native-build', async () => one(await buildNativeTests(nativeFolder))],
+  ['native-build', nativeBuild],
   ['native', () => nativeTests(nativeFolder)],
   ...otherInstructionSets().map((isa) => [`native-${isa}`, () => nativeTests(nativeFolder, isa)]),
   ['vitest', vitest]
