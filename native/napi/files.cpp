@@ -88,6 +88,67 @@ Napi::Value save_weights(const Napi::CallbackInfo& info) {
   return job->promise();
 }
 
+TensorToWrite plain_tensor(const std::string& name, const std::vector<int64_t>& shape, const float* data) {
+  return {name, StoredType::f32, shape, [data](int64_t first, int64_t count, float* out) {
+            std::copy_n(data + first, count, out);
+          }};
+}
+
+// saveOptimizer(model, file): both moments of every trainable parameter, and the number of steps.
+Napi::Value save_optimizer(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  std::string file = string(info[1], "file");
+  auto job = Job::start(
+      info.Env(),
+      [entry, file](Job&) -> Job::Result {
+        // A float holds every whole number up to 2^24 exactly; the count is split in two for more.
+        const int64_t steps = entry->model->step_count();
+        const float count[2] = {static_cast<float>(steps >> 20), static_cast<float>(steps & 0xfffff)};
+        std::vector<TensorToWrite> tensors{plain_tensor("step_count", {2}, count)};
+        for (const Parameter& parameter : entry->model->parameters()) {
+          if (!parameter.first_moment) continue;
+          tensors.push_back(plain_tensor(parameter.name + ".first_moment", parameter.shape, parameter.first_moment));
+          tensors.push_back(plain_tensor(parameter.name + ".second_moment", parameter.shape, parameter.second_moment));
+        }
+        write_safetensors(file, tensors);
+        return {};
+      },
+      entry->turnstile);
+  return job->promise();
+}
+
+// loadOptimizer(model, file): all of it or, where a tensor does not fit, nothing.
+Napi::Value load_optimizer(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  std::string file = string(info[1], "file");
+  auto job = Job::start(
+      info.Env(),
+      [entry, file](Job&) -> Job::Result {
+        std::unique_ptr<TensorSource> source = open_safetensors(file);
+        std::vector<std::pair<const StoredTensor*, float*>> reads;
+        float count[2] = {};
+        auto expect = [&](const std::string& name, const std::vector<int64_t>& shape, float* target) {
+          const StoredTensor* tensor = source->find(name);
+          if (!tensor || tensor->shape != shape) {
+            throw Error("CHECKPOINT_INVALID", file + ": the tensor " + name + (tensor ? " has another shape" : " is missing") +
+                                                  "; this optimizer state belongs to another model or adapter");
+          }
+          reads.emplace_back(tensor, target);
+        };
+        expect("step_count", {2}, count);
+        for (Parameter& parameter : entry->model->parameters()) {
+          if (!parameter.first_moment) continue;
+          expect(parameter.name + ".first_moment", parameter.shape, parameter.first_moment);
+          expect(parameter.name + ".second_moment", parameter.shape, parameter.second_moment);
+        }
+        for (const auto& [tensor, target] : reads) read_all(*tensor, target);
+        entry->model->set_step_count((static_cast<int64_t>(count[0]) << 20) + static_cast<int64_t>(count[1]));
+        return {};
+      },
+      entry->turnstile);
+  return job->promise();
+}
+
 // adapterConfig({ rank, alpha, modules, baseModel }) -> the text of adapter_config.json.
 Napi::Value adapter_config(const Napi::CallbackInfo& info) {
   Napi::Object source = object(info[0], "options");
@@ -186,6 +247,8 @@ Napi::Value read_gguf_metadata(const Napi::CallbackInfo& info) {
 
 void export_files(Napi::Env env, Napi::Object exports) {
   export_function(env, exports, "saveWeights", save_weights);
+  export_function(env, exports, "saveOptimizer", save_optimizer);
+  export_function(env, exports, "loadOptimizer", load_optimizer);
   export_function(env, exports, "adapterConfig", adapter_config);
   export_function(env, exports, "readSafetensors", read_safetensors);
   export_function(env, exports, "writeSafetensors", write_tensors);

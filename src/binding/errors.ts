@@ -2,7 +2,7 @@
 import { AdjudgeError, errorCodes, type ErrorCode } from '../errors.js'
 
 /** Native codes that mean the same as one of the table. */
-const aliases: Record<string, ErrorCode> = { UNSUPPORTED_FAMILY: 'FAMILY_UNSUPPORTED', OUT_OF_MEMORY: 'MEMORY_EXCEEDED' }
+const aliases: Record<string, ErrorCode> = { OUT_OF_MEMORY: 'MEMORY_EXCEEDED' }
 
 function isCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(errorCodes, code)

@@ -156,6 +156,9 @@ export interface NativeAddon {
   stepCount(model: NativeModel): Promise<number>
   setStepCount(model: NativeModel, stepCount: number): Promise<void>
   saveWeights(model: NativeModel, file: string, part: 'base' | 'merged' | 'adapter'): Promise<void>
+  /** Both moments of every trainable parameter and the number of steps, as one safetensors file. */
+  saveOptimizer(model: NativeModel, file: string): Promise<void>
+  loadOptimizer(model: NativeModel, file: string): Promise<void>
   /** The text of PEFT's adapter_config.json. */
   adapterConfig(options: { rank: number; alpha: number; modules: string[]; baseModel: string }): string
   readSafetensors(path: string): Promise<Record<string, NativeTensor>>

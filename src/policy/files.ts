@@ -18,8 +18,8 @@ export interface ModelFiles {
   configName: string
   /** Absent where the folder carries no tokenizer: then only token ids can be given. */
   tokenizer?: TokenizerFiles
-  /** End-of-sequence tokens of generation_config.json, where there is one. */
-  eosTokens?: number[]
+  /** generation_config.json, where there is one. */
+  generation?: Record<string, unknown>
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {
@@ -93,11 +93,13 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
   }
   const generationName = join(path, 'generation_config.json')
   const generation = await readIfThere(generationName)
-  const eos = generation === undefined ? undefined : parseObject(generation, generationName, 'CONFIG_INVALID')['eos_token_id']
-  const eosTokens = typeof eos === 'number' ? [eos] : Array.isArray(eos) ? (eos as number[]) : undefined
   const tokenizer = await readTokenizer(path)
-  return { path, gguf: false, config, configName, ...(tokenizer ? { tokenizer } : {}), ...(eosTokens ? { eosTokens } : {}) }
+  return {
+    path,
+    gguf: false,
+    config,
+    configName,
+    ...(tokenizer ? { tokenizer } : {}),
+    ...(generation === undefined ? {} : { generation: parseObject(generation, generationName, 'CONFIG_INVALID') })
+  }
 }
-
-/** Every linear layer of a block: what `all-linear` means. The head is left out, as in PEFT. */
-export const allLinear = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']

@@ -1,0 +1,47 @@
+/** Writing a model's folder: whole or not at all. */
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { AdjudgeError, isAdjudgeError } from '../errors.js'
+import type { ModelFiles } from './files.js'
+
+/** Fills a new folder beside `folder` and moves its files in place when `write` is through. */
+export async function writeFolder(folder: string, write: (folder: string) => Promise<void>): Promise<void> {
+  const target = resolve(folder)
+  const partial = `${target}.partial-${process.pid}`
+  try {
+    await mkdir(dirname(target), { recursive: true })
+    await rm(partial, { recursive: true, force: true })
+    await mkdir(partial)
+    await write(partial)
+    await mkdir(target, { recursive: true })
+    for (const name of await readdir(partial)) {
+      const file = await open(join(partial, name))
+      await file.sync().finally(() => file.close())
+      await rename(join(partial, name), join(target, name))
+    }
+  } catch (error) {
+    if (isAdjudgeError(error)) throw error
+    throw new AdjudgeError('FILE_UNWRITABLE', `${target} cannot be written: ${(error as Error).message}`, {
+      cause: error
+    })
+  } finally {
+    await rm(partial, { recursive: true, force: true })
+  }
+}
+
+const text = (value: unknown) => JSON.stringify(value, null, 2) + '\n'
+
+/** config.json, generation_config.json and the tokenizer's files, as Transformers lays them out. */
+export async function writeModelFiles(folder: string, files: ModelFiles): Promise<void> {
+  const config = JSON.parse(files.config) as Record<string, unknown>
+  delete config['torch_dtype']
+  await writeFile(join(folder, 'config.json'), text({ ...config, dtype: 'float32' }))
+  if (files.generation) await writeFile(join(folder, 'generation_config.json'), text(files.generation))
+  const { tokenizer } = files
+  if (!tokenizer) return
+  await writeFile(join(folder, 'tokenizer.json'), text(tokenizer.tokenizer))
+  await writeFile(join(folder, 'tokenizer_config.json'), text(tokenizer.config))
+  if (tokenizer.chatTemplate !== undefined) {
+    await writeFile(join(folder, 'chat_template.jinja'), tokenizer.chatTemplate)
+  }
+}
