@@ -84,7 +84,7 @@ async function makePolicy(): Promise<void> {
   const policy = await Policy.load(folder)
   const random = new Random(seeds.policyText)
   await sft(policy, {
-    steps: Number(process.env.STEPS ?? 900),
+    steps: 500,
     batch: 48,
     learningRate: 4e-3,
     log: (line) => console.log(`policy ${line}`),
@@ -123,7 +123,7 @@ async function makeJudge(): Promise<void> {
   const rubric = loadRubric(join(assets, 'rubric.yaml'))
   const random = new Random(seeds.judgeText)
   await sft(judge, {
-    steps: Number(process.env.STEPS ?? 900),
+    steps: 700,
     batch: 48,
     learningRate: 4e-3,
     log: (line) => console.log(`judge ${line}`),

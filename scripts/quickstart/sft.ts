@@ -24,7 +24,7 @@ export async function sft(policy: Policy, options: SftOptions): Promise<void> {
   for (let step = 0; step < steps; step++) {
     const examples = Array.from({ length: batch }, next)
     const total = examples.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0)
-    const logProbs = await policy.backward({
+    const { logProbs } = await policy.backward({
       sequences: examples.map(({ sequence }) => sequence),
       logProbGradients: examples.map(({ weights }) => Float32Array.from(weights, (weight) => -weight / total))
     })
