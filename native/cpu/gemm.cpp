@@ -52,10 +52,7 @@ float* scratch(std::vector<float>& buffer, int64_t count) {
 void pack_rows(const Problem& problem, int64_t row, int64_t rows, int64_t depth_begin, int64_t depth, float* out) {
   const float* a = problem.a + row * problem.row_stride + depth_begin * problem.depth_stride;
   if (problem.depth_stride == 1) {
-    for (int64_t i = 0; i < rows; ++i) {
-      const float* source = a + i * problem.row_stride;
-      for (int64_t p = 0; p < depth; ++p) out[p * rows + i] = source[p];
-    }
+    kernels().transpose(a, problem.row_stride, rows, depth, out, rows);
     return;
   }
   for (int64_t p = 0; p < depth; ++p) {
@@ -163,12 +160,12 @@ void pack_panel(const float* b, int64_t column_stride, int64_t depth_stride, int
     for (int64_t p = 0; p < k; ++p) std::memcpy(target + p * width, source + p * depth_stride, valid * sizeof(float));
     return;
   }
-  constexpr int64_t strip = 16;  // one cache line of each column at a time
-  for (int64_t begin = 0; begin < k; begin += strip) {
-    const int64_t end = std::min(begin + strip, k);
-    for (int64_t j = 0; j < valid; ++j) {
-      for (int64_t p = begin; p < end; ++p) target[p * width + j] = source[j * column_stride + p * depth_stride];
-    }
+  if (depth_stride == 1) {
+    kernels().transpose(source, column_stride, valid, k, target, width);
+    return;
+  }
+  for (int64_t p = 0; p < k; ++p) {
+    for (int64_t j = 0; j < valid; ++j) target[p * width + j] = source[j * column_stride + p * depth_stride];
   }
 }
 

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "native/cpu/gemm_kernels.h"
+#include "native/cpu/transpose_avx.h"
 
 namespace adjudge {
 namespace {
@@ -64,6 +65,6 @@ void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float
 
 }  // namespace
 
-const GemmKernels gemm_avx512 = {width, 12, tile};
+const GemmKernels gemm_avx512 = {width, 12, tile, transpose};
 
 }  // namespace adjudge

@@ -34,8 +34,19 @@ void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float
   }
 }
 
+void transpose(const float* source, int64_t source_stride, int64_t rows, int64_t columns, float* target,
+               int64_t target_stride) {
+  constexpr int64_t strip = 16;  // one cache line of each row at a time
+  for (int64_t begin = 0; begin < columns; begin += strip) {
+    const int64_t end = begin + strip < columns ? begin + strip : columns;
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = begin; c < end; ++c) target[c * target_stride + r] = source[r * source_stride + c];
+    }
+  }
+}
+
 }  // namespace
 
-const GemmKernels gemm_portable = {width, 4, tile};
+const GemmKernels gemm_portable = {width, 4, tile, transpose};
 
 }  // namespace adjudge
