@@ -10,7 +10,7 @@ function valuesOf(options: Parameters<typeof resolveAlgorithm>[0], input: object
 
 function expectClose(actual: number[], expected: number[], digits = 12): void {
   expect(actual).toHaveLength(expected.length)
-  actual.forEach((value, index) => expect(value).toBeCloseTo(expected[index] as number, digits))
+  actual.forEach((value, index) => expect(value).toBeCloseTo(expected[index], digits))
 }
 
 describe('advantages', () => {
