@@ -4,6 +4,11 @@
 #include <cmath>
 #include <regex>
 
+// libstdc++'s own <regex> warns when it is built with sanitizers.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"

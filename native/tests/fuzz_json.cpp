@@ -1,0 +1,28 @@
+// Any bytes must be read or refused with an Error. Built with libFuzzer, or driven by io_fuzz_test.cpp.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "core/json.h"
+
+#ifndef ADJUDGE_FUZZ_ENTRY
+#define ADJUDGE_FUZZ_ENTRY extern "C" int LLVMFuzzerTestOneInput
+#define ADJUDGE_FUZZ_REFUSED 0  // libFuzzer keeps inputs only where the entry returns 0
+#endif
+
+ADJUDGE_FUZZ_ENTRY(const uint8_t* data, size_t size) {
+  using namespace adjudge;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  try {
+    const Json json = parse_json(text, "fuzz");
+    // What was read must come back equal from its own text.
+    if (parse_json(json.text(), "again").text() != json.text()) std::abort();
+  } catch (const Error&) {
+    return ADJUDGE_FUZZ_REFUSED;
+  }
+  return 0;
+}
