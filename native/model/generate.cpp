@@ -101,7 +101,6 @@ class Generation {
 
   void decode() {
     if (active_.empty() || cancelled_) return;
-    std::vector<float> logits;
     {
       std::lock_guard lock(state_.mutex);
       std::vector<int32_t> last;
@@ -111,9 +110,9 @@ class Generation {
         caches.push_back(&sequence->cache);
       }
       std::vector<float> x = network_.decode(last, caches);
-      network_.head_logits(static_cast<int64_t>(last.size()), x.data(), logits);
+      network_.head_logits(static_cast<int64_t>(last.size()), x.data(), logits_);
     }
-    choose(active_, logits);
+    choose(active_, logits_);
     std::erase_if(active_, [](const auto& sequence) { return !sequence; });
   }
 
@@ -176,6 +175,7 @@ class Generation {
   int64_t prompts_, next_prompt_ = 0, next_completion_ = 0;
   std::unique_ptr<Prefilled> prefilled_;
   std::vector<std::unique_ptr<Sequence>> active_;
+  std::vector<float> logits_;
 };
 
 void check(const SamplingOptions& o, const ModelConfig& config) {

@@ -121,10 +121,11 @@ void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
   }
   const Matrix& head = network.head();
   const float inverse_temperature = 1.0f / batch.temperature;
-  std::vector<float> hidden, normed, inverse_rms, logits, d_normed, d_hidden, scratch;
+  std::vector<float>& logits = impl_->logits;
+  std::vector<float> hidden, normed, inverse_rms, d_normed, d_hidden, scratch;
   for (const MicroBatch& part : plan_micro_batches(batch, lengths, wanted, row_budget)) {
     std::lock_guard lock(impl_->mutex);
-    std::vector<LayerActivations> kept;
+    std::vector<LayerActivations>& kept = impl_->activations;
     std::vector<float> x = network.forward(part.rows, true, &kept), dx(x.size(), 0.0f);
     const int64_t total = static_cast<int64_t>(part.head.size());
     for (int64_t first = 0; first < total; first += head_chunk) {

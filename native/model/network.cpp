@@ -141,7 +141,6 @@ void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, s
     layer.v.backward_input(rows, dv.data(), d_normed.data(), Store::add);
     rms_norm_backward(a.input.data(), layer.attention_norm.value, a.inverse_rms_1.data(), d_normed.data(), rows, width,
                       dx.data(), layer.attention_norm.gradient);
-    a = {};  // frees the layer's memory as soon as it is spent
   }
   if (!embedding.gradient) return;
   for (int64_t i = 0; i < rows; ++i) {

@@ -13,6 +13,9 @@ struct Model::Impl {
   std::vector<Parameter> parameters;
   std::vector<std::vector<float>> memory;  // one block per value, gradient or moment
   int64_t step_count = 0;
+  // Kept from one micro-batch to the next: fresh pages cost as much time as a tenth of the arithmetic.
+  std::vector<LayerActivations> activations;
+  std::vector<float> logits;
   std::mutex mutex;  // held for one pass (a decode step, a micro-batch), so that jobs on one model take turns
 };
 
