@@ -1,5 +1,6 @@
-// The RL kernels for JavaScript: synchronous, typed arrays in and out. Float32Array and Float64Array alike, but all
-// floating arrays of one call have the same type; src/rl sees to the lengths and names the wrong field first.
+// The RL kernels for JavaScript: synchronous, typed arrays in and out. Float32Array and Float64Array alike,
+// but all floating arrays of one call have the same type; src/rl sees to the lengths and names the wrong
+// field first.
 #include "../rl/advantage.h"
 #include "../rl/exact.h"
 #include "../rl/kl.h"
@@ -96,7 +97,8 @@ bool is_double(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
   if (!value.IsTypedArray()) invalid(name, "a Float32Array or Float64Array");
   const auto type = value.As<Napi::TypedArray>().TypedArrayType();
-  if (type != napi_float32_array && type != napi_float64_array) invalid(name, "a Float32Array or Float64Array");
+  if (type != napi_float32_array && type != napi_float64_array)
+    invalid(name, "a Float32Array or Float64Array");
   return type == napi_float64_array;
 }
 
@@ -107,7 +109,8 @@ std::size_t offsets(const Napi::Object& object, const char* name, const std::int
   values = required<std::int32_t>(object, name, length);
   if (values[0] != 0) invalid(name, "0 as its first element");
   for (std::size_t i = 1; i < length; ++i) {
-    if (values[i] < values[i - 1]) invalid(name, "elements that never fall (index " + std::to_string(i) + ")");
+    if (values[i] < values[i - 1])
+      invalid(name, "elements that never fall (index " + std::to_string(i) + ")");
   }
   return length - 1;
 }
@@ -139,9 +142,9 @@ rl::AdvantageRule advantage_rule(const Napi::Object& from) {
       choice<Singleton>(from, "singleton", {{"zero", Singleton::zero}, {"reward", Singleton::reward}});
   rule.clip_low = number(from, "clipLow", rule.clip_low);
   rule.clip_high = number(from, "clipHigh", rule.clip_high);
-  rule.clip_place =
-      choice<ClipPlace>(from, "clipPlace",
-                        {{"before_baseline", ClipPlace::before_baseline}, {"after_baseline", ClipPlace::after_baseline}});
+  rule.clip_place = choice<ClipPlace>(
+      from, "clipPlace",
+      {{"before_baseline", ClipPlace::before_baseline}, {"after_baseline", ClipPlace::after_baseline}});
   rule.gamma = number(from, "gamma", rule.gamma);
   rule.masked_return = choice<MaskedReturn>(
       from, "maskedReturn", {{"skip", MaskedReturn::skip}, {"through", MaskedReturn::through}});
@@ -152,8 +155,8 @@ rl::AdvantageRule advantage_rule(const Napi::Object& from) {
   rule.whitening.scale = boolean(whitening, "scale", true);
   rule.whitening.bessel = boolean(whitening, "bessel", true);
   rule.whitening.epsilon = number(whitening, "epsilon", rule.whitening.epsilon);
-  rule.whitening.epsilon_rule =
-      choice<EpsilonRule>(whitening, "epsilonRule", {{"add", EpsilonRule::add}, {"floor", EpsilonRule::floor}});
+  rule.whitening.epsilon_rule = choice<EpsilonRule>(
+      whitening, "epsilonRule", {{"add", EpsilonRule::add}, {"floor", EpsilonRule::floor}});
   rule.whitening.count_epsilon = number(whitening, "countEpsilon", 0);
   return rule;
 }
@@ -169,7 +172,8 @@ Napi::Value advantages(Napi::Env env, const Napi::Object& from, const Napi::Obje
   batch.weights = data<double>(input, "weights", batch.functions);
   batch.scored = data<std::uint8_t>(input, "scored", rows);
   if (!absent(input.Get("cuSeqlens"))) {
-    if (offsets(input, "cuSeqlens", batch.cu_seqlens) != rows) invalid("cuSeqlens", "completions + 1 elements");
+    if (offsets(input, "cuSeqlens", batch.cu_seqlens) != rows)
+      invalid("cuSeqlens", "completions + 1 elements");
     const auto tokens = static_cast<std::size_t>(batch.cu_seqlens[rows]);
     batch.mask = data<std::uint8_t>(input, "mask", tokens);
     batch.penalties = data<Float>(input, "penalties", tokens);
@@ -195,7 +199,8 @@ rl::KlRule kl_rule(const Napi::Object& from) {
   using namespace rl;
   KlRule rule;
   rule.kind = choice<KlKind>(
-      from, "kind", {{"k1", KlKind::k1}, {"k2", KlKind::k2}, {"k3", KlKind::k3}, {"absolute", KlKind::absolute}});
+      from, "kind",
+      {{"k1", KlKind::k1}, {"k2", KlKind::k2}, {"k3", KlKind::k3}, {"absolute", KlKind::absolute}});
   rule.gradient = choice<KlGradient>(from, "gradient",
                                      {{"value", KlGradient::value},
                                       {"unbiased", KlGradient::unbiased},
@@ -211,10 +216,11 @@ rl::KlRule kl_rule(const Napi::Object& from) {
 rl::LossRule loss_rule(const Napi::Object& from) {
   using namespace rl;
   LossRule rule;
-  rule.kind =
-      choice<LossKind>(from, "kind", {{"policy_gradient", LossKind::policy_gradient}, {"clip", LossKind::clip}});
+  rule.kind = choice<LossKind>(from, "kind",
+                               {{"policy_gradient", LossKind::policy_gradient}, {"clip", LossKind::clip}});
   rule.ratio = choice<Ratio>(
-      from, "ratio", {{"token", Ratio::token}, {"sequence", Ratio::sequence}, {"sequence_sum", Ratio::sequence_sum}});
+      from, "ratio",
+      {{"token", Ratio::token}, {"sequence", Ratio::sequence}, {"sequence_sum", Ratio::sequence_sum}});
   rule.ratio_gradient = choice<RatioGradient>(
       from, "ratioGradient", {{"joint", RatioGradient::joint}, {"own_token", RatioGradient::own_token}});
   rule.clip_low = number(from, "clipLow", INFINITY);
@@ -309,8 +315,8 @@ Napi::Value exact_objective(Napi::Env env, const Napi::Object& from, const Napi:
   ExactRule rule;
   rule.weights =
       choice<ExactWeights>(from, "weights", {{"softmax", ExactWeights::softmax}, {"raw", ExactWeights::raw}});
-  rule.baseline =
-      choice<ExactBaseline>(from, "baseline", {{"expected", ExactBaseline::expected}, {"none", ExactBaseline::none}});
+  rule.baseline = choice<ExactBaseline>(
+      from, "baseline", {{"expected", ExactBaseline::expected}, {"none", ExactBaseline::none}});
   rule.kl_coefficient = number(from, "klCoefficient", 0);
   rule.entropy_coefficient = number(from, "entropyCoefficient", 0);
   ExactBatch<Float> batch;
@@ -341,17 +347,21 @@ Napi::Value exact_objective(Napi::Env env, const Napi::Object& from, const Napi:
 using Kernel = Napi::Value (*)(Napi::Env, const Napi::Object&, const Napi::Object&);
 
 // One JavaScript function (rule, input): the array `key` decides between the two element types.
-void set_kernel(Napi::Env env, Napi::Object exports, const char* name, const char* key, Kernel single, Kernel dual) {
-  exports.Set(name, Napi::Function::New(env, [key, single, dual](const Napi::CallbackInfo& info) {
-                return guarded(info.Env(), [&]() -> Napi::Value {
-                  if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsObject()) {
-                    invalid("arguments", "a rule and an input, both objects");
-                  }
-                  const auto rule = info[0].As<Napi::Object>();
-                  const auto input = info[1].As<Napi::Object>();
-                  return (is_double(input, key) ? dual : single)(info.Env(), rule, input);
-                });
-              }, name));
+void set_kernel(Napi::Env env, Napi::Object exports, const char* name, const char* key, Kernel single,
+                Kernel dual) {
+  exports.Set(name, Napi::Function::New(
+                        env,
+                        [key, single, dual](const Napi::CallbackInfo& info) {
+                          return guarded(info.Env(), [&]() -> Napi::Value {
+                            if (info.Length() < 2 || !info[0].IsObject() || !info[1].IsObject()) {
+                              invalid("arguments", "a rule and an input, both objects");
+                            }
+                            const auto rule = info[0].As<Napi::Object>();
+                            const auto input = info[1].As<Napi::Object>();
+                            return (is_double(input, key) ? dual : single)(info.Env(), rule, input);
+                          });
+                        },
+                        name));
 }
 
 }  // namespace
@@ -360,7 +370,8 @@ void register_rl(Napi::Env env, Napi::Object exports) {
   set_kernel(env, exports, "rlAdvantages", "rewards", advantages<float>, advantages<double>);
   set_kernel(env, exports, "rlPolicyLoss", "logProbs", policy_loss<float>, policy_loss<double>);
   set_kernel(env, exports, "rlKlDivergence", "logProbs", kl_divergence<float>, kl_divergence<double>);
-  set_kernel(env, exports, "rlExactObjective", "choiceLogProbs", exact_objective<float>, exact_objective<double>);
+  set_kernel(env, exports, "rlExactObjective", "choiceLogProbs", exact_objective<float>,
+             exact_objective<double>);
 }
 
 }  // namespace adjudge

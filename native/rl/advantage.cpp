@@ -19,8 +19,8 @@ struct Spread {
 };
 
 // Two passes, so that a nearly constant group keeps its digits.
-Spread spread_of(const std::vector<double>& values, const std::vector<std::uint8_t>& scored, std::size_t begin,
-                 std::size_t end, bool bessel) {
+Spread spread_of(const std::vector<double>& values, const std::vector<std::uint8_t>& scored,
+                 std::size_t begin, std::size_t end, bool bessel) {
   Spread spread;
   double sum = 0;
   double first = 0;
@@ -53,7 +53,8 @@ double token_count(const AdvantageBatch<Float>& batch, std::size_t row) {
 
 // Weighted sum over the functions that judged the completion; a completion that none judged is unscored.
 template <typename Float>
-void combine(const AdvantageBatch<Float>& batch, std::vector<double>& rewards, std::vector<std::uint8_t>& scored) {
+void combine(const AdvantageBatch<Float>& batch, std::vector<double>& rewards,
+             std::vector<std::uint8_t>& scored) {
   for (std::size_t i = 0; i < rewards.size(); ++i) {
     bool any = false;
     double sum = 0;
@@ -66,8 +67,9 @@ void combine(const AdvantageBatch<Float>& batch, std::vector<double>& rewards, s
     scored[i] = any && (!batch.scored || batch.scored[i]);
     rewards[i] = scored[i] ? sum : 0;
     if (scored[i] && !std::isfinite(sum)) {
-      throw Error{"REWARD_INVALID", "reward of completion " + std::to_string(i) +
-                                        " is infinite; give a finite number, or mark the completion unscored"};
+      throw Error{"REWARD_INVALID",
+                  "reward of completion " + std::to_string(i) +
+                      " is infinite; give a finite number, or mark the completion unscored"};
     }
   }
 }
@@ -75,15 +77,19 @@ void combine(const AdvantageBatch<Float>& batch, std::vector<double>& rewards, s
 double group_baseline(const AdvantageRule& rule, const Spread& group, const Spread& whole, double weighted,
                       double reward) {
   switch (rule.baseline) {
-    case Baseline::group: return group.mean;
-    case Baseline::batch: return whole.mean;
-    case Baseline::length_weighted: return weighted;
+    case Baseline::group:
+      return group.mean;
+    case Baseline::batch:
+      return whole.mean;
+    case Baseline::length_weighted:
+      return weighted;
     case Baseline::leave_one_out: {
       if (group.constant) return reward;
       const double count = static_cast<double>(group.count);
       return (group.mean * count - reward) / (count - 1);
     }
-    case Baseline::none: return 0;
+    case Baseline::none:
+      return 0;
   }
   return 0;
 }
@@ -153,10 +159,9 @@ AdvantageResult<Float> compute_advantages(const AdvantageRule& rule, const Advan
     for (std::size_t i = begin; i < end; ++i) {
       if (single && rule.singleton == Singleton::zero) compared[i] = 0;
       if (!compared[i]) continue;
-      const double baseline =
-          single && rule.baseline != Baseline::batch && rule.baseline != Baseline::none
-              ? 0
-              : group_baseline(rule, group, whole, weighted, rewards[i]);
+      const double baseline = single && rule.baseline != Baseline::batch && rule.baseline != Baseline::none
+                                  ? 0
+                                  : group_baseline(rule, group, whole, weighted, rewards[i]);
       double advantage = rewards[i] - baseline;
       if (rule.scale == Scale::group) advantage /= (single ? 1.0 : group.deviation) + rule.epsilon;
       if (rule.scale == Scale::batch) advantage /= whole.deviation + rule.epsilon;

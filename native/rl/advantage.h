@@ -10,7 +10,8 @@ namespace adjudge::rl {
 
 enum class Baseline { group, batch, leave_one_out, length_weighted, none };
 
-// batch: spread of the batch's rewards; batch_advantage: the advantages are centred and divided by their spread.
+// batch: spread of the batch's rewards; batch_advantage: the advantages are centred and divided by their
+// spread.
 enum class Scale { group, batch, batch_advantage, none };
 
 // Advantage of a group's only scored member: 0, or its raw reward.
@@ -18,7 +19,8 @@ enum class Singleton { zero, reward };
 
 enum class ClipPlace { before_baseline, after_baseline };
 
-// A token whose mask is 0 is no step of the discounted return (skip, verl), or one without reward (through, OpenRLHF).
+// A token whose mask is 0 is no step of the discounted return (skip, verl), or one without reward (through,
+// OpenRLHF).
 enum class MaskedReturn { skip, through };
 
 enum class EpsilonRule { add, floor };
@@ -50,10 +52,11 @@ struct AdvantageRule {
 
 template <typename Float>
 struct AdvantageBatch {
-  const Float* rewards = nullptr;    // [completions, functions]; NaN = that function did not judge the completion
+  const Float* rewards =
+      nullptr;  // [completions, functions]; NaN = that function did not judge the completion
   std::size_t functions = 1;
-  const double* weights = nullptr;   // [functions], null = all 1
-  const std::uint8_t* scored = nullptr;  // [completions], null = all
+  const double* weights = nullptr;              // [functions], null = all 1
+  const std::uint8_t* scored = nullptr;         // [completions], null = all
   const std::int32_t* group_offsets = nullptr;  // [groups + 1]
   std::size_t groups = 0;
   const std::int32_t* cu_seqlens = nullptr;  // [completions + 1], null where no rule looks at tokens
@@ -62,8 +65,8 @@ struct AdvantageBatch {
 };
 
 struct AdvantageMetrics {
-  double reward = 0;      // mean over scored completions; NaN where none is scored
-  double reward_std = 0;  // with n-1; NaN below two scored completions
+  double reward = 0;                // mean over scored completions; NaN where none is scored
+  double reward_std = 0;            // with n-1; NaN below two scored completions
   double frac_reward_zero_std = 0;  // share of groups (of those with a scored member) without spread
   std::size_t dead_groups = 0;
   std::size_t scored_groups = 0;

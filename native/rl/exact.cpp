@@ -9,7 +9,8 @@ namespace {
 
 // log of the sum of exp over the group's scored answers; -infinity where none is scored.
 template <typename Float>
-double log_mass(const Float* log_probs, const std::vector<std::uint8_t>& scored, std::size_t begin, std::size_t end) {
+double log_mass(const Float* log_probs, const std::vector<std::uint8_t>& scored, std::size_t begin,
+                std::size_t end) {
   double largest = -std::numeric_limits<double>::infinity();
   for (std::size_t i = begin; i < end; ++i) {
     if (scored[i]) largest = std::max(largest, static_cast<double>(log_probs[i]));
@@ -26,7 +27,8 @@ double log_mass(const Float* log_probs, const std::vector<std::uint8_t>& scored,
 
 template <typename Float>
 ExactResult exact_objective(const ExactRule& rule, const ExactBatch<Float>& batch) {
-  const std::size_t choices = batch.groups > 0 ? static_cast<std::size_t>(batch.group_offsets[batch.groups]) : 0;
+  const std::size_t choices =
+      batch.groups > 0 ? static_cast<std::size_t>(batch.group_offsets[batch.groups]) : 0;
   ExactResult result;
   result.gradients.assign(choices, 0.0);
   result.probabilities.assign(choices, 0.0);
@@ -37,8 +39,9 @@ ExactResult exact_objective(const ExactRule& rule, const ExactBatch<Float>& batc
   }
   double groups = 0;
   for (std::size_t g = 0; g < batch.groups; ++g) {
-    const double mass = log_mass(batch.choice_log_probs, scored, static_cast<std::size_t>(batch.group_offsets[g]),
-                                 static_cast<std::size_t>(batch.group_offsets[g + 1]));
+    const double mass =
+        log_mass(batch.choice_log_probs, scored, static_cast<std::size_t>(batch.group_offsets[g]),
+                 static_cast<std::size_t>(batch.group_offsets[g + 1]));
     if (std::isfinite(mass)) ++groups;
   }
   result.scored_groups = static_cast<std::size_t>(groups);

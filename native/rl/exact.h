@@ -28,12 +28,13 @@ struct ExactBatch {
   const std::uint8_t* scored = nullptr;               // null: all
   const std::int32_t* group_offsets = nullptr;        // [groups + 1]
   std::size_t groups = 0;
-  double batch_groups = -1;  // prompts of the whole optimizer batch with at least one scored answer; -1 = here
+  double batch_groups =
+      -1;  // prompts of the whole optimizer batch with at least one scored answer; -1 = here
 };
 
 struct ExactResult {
-  double loss = 0;                    // minus the mean expected reward, plus KL and entropy terms
-  std::vector<double> gradients;      // [choices]: d loss / d choice_log_prob, the same for each of its tokens
+  double loss = 0;                // minus the mean expected reward, plus KL and entropy terms
+  std::vector<double> gradients;  // [choices]: d loss / d choice_log_prob, the same for each of its tokens
   std::vector<double> probabilities;  // [choices], 0 where unscored
   double expected_reward = 0;
   double entropy = 0;

@@ -28,7 +28,7 @@ Surrogate surrogate_of(const LossRule& rule, double ratio, double advantage) {
                    first > second   ? first_slope
                    : first < second ? second_slope
                                     : (first_slope + second_slope) / 2,
-                   ratio < low && advantage < 0, ratio > high && advantage > 0, false};
+                   ratio < low && advantage<0, ratio> high && advantage > 0, false};
   if (advantage < 0 && std::isfinite(rule.dual_clip)) {
     const double limit = -advantage * rule.dual_clip;
     if (limit < result.value) {
@@ -49,13 +49,18 @@ struct Counts {
 
 double row_weight(const LossRule& rule, const Counts& counts, double row_tokens) {
   switch (rule.aggregation) {
-    case Aggregation::token_mean: return inverse(counts.tokens);
-    case Aggregation::token_sum: return 1;
+    case Aggregation::token_mean:
+      return inverse(counts.tokens);
+    case Aggregation::token_sum:
+      return 1;
     case Aggregation::sequence_mean_token_mean:
       return row_tokens > 0 ? inverse(counts.sequences) / (row_tokens + rule.token_epsilon) : 0;
-    case Aggregation::sequence_mean_token_sum: return inverse(counts.sequences);
-    case Aggregation::constant: return inverse(counts.sequences) / rule.constant;
-    case Aggregation::sequence_mean: return inverse(counts.sequences) * inverse(row_tokens);
+    case Aggregation::sequence_mean_token_sum:
+      return inverse(counts.sequences);
+    case Aggregation::constant:
+      return inverse(counts.sequences) / rule.constant;
+    case Aggregation::sequence_mean:
+      return inverse(counts.sequences) * inverse(row_tokens);
   }
   return 0;
 }
@@ -145,7 +150,8 @@ class Sweep {
         ratio = std::exp(bounded(difference));
         own_slope = difference >= rule_.log_ratio_low && difference <= rule_.log_ratio_high ? ratio : 0;
       }
-      const double advantage = batch_.advantages[batch_.advantages_per_token ? static_cast<std::size_t>(t) : i];
+      const double advantage =
+          batch_.advantages[batch_.advantages_per_token ? static_cast<std::size_t>(t) : i];
       const double importance = batch_.importance_weights ? batch_.importance_weights[t] : 1.0;
       double gradient = 0;
       double loss = 0;
@@ -167,7 +173,8 @@ class Sweep {
         dual = dual || surrogate.dual;
       }
       if (batch_.reference_log_probs) {
-        const KlValue kl = kl_divergence(rule_.kl, log_prob, batch_.reference_log_probs[t], batch_.old_log_probs[t]);
+        const KlValue kl =
+            kl_divergence(rule_.kl, log_prob, batch_.reference_log_probs[t], batch_.old_log_probs[t]);
         const double factor = rule_.kl.ratio_weighted ? ratio : 1;
         kl_ += kl.value * factor;
         loss += rule_.kl.coefficient * kl.value * factor;
@@ -179,7 +186,8 @@ class Sweep {
       }
       if (batch_.entropies) {
         entropy_ += batch_.entropies[t];
-        const double bonus = rule_.entropy_coefficient * (rule_.entropy_token_mean ? inverse(counts.tokens) : weight);
+        const double bonus =
+            rule_.entropy_coefficient * (rule_.entropy_token_mean ? inverse(counts.tokens) : weight);
         result_.loss -= bonus * batch_.entropies[t];
         if (entropy_gradients) entropy_gradients[t] = static_cast<Float>(-bonus);
       }
@@ -202,8 +210,7 @@ class Sweep {
 
   void finish(const Counts& own) {
     LossMetrics& metrics = result_.metrics;
-    const double clip_units =
-        rule_.ratio == Ratio::token ? own.tokens : static_cast<double>(batch_.rows);
+    const double clip_units = rule_.ratio == Ratio::token ? own.tokens : static_cast<double>(batch_.rows);
     metrics.clip_low = clip_low_ * inverse(clip_units);
     metrics.clip_high = clip_high_ * inverse(clip_units);
     metrics.clip_dual = clip_dual_ * inverse(clip_units);

@@ -34,7 +34,8 @@ struct LossRule {
   double clip_low = 0.2;
   double clip_high = 0.2;
   double dual_clip = std::numeric_limits<double>::infinity();  // A < 0: loss at most dual_clip x |A|
-  double ratio_cap = std::numeric_limits<double>::infinity();  // upper bound of the unclipped ratio, both signs
+  double ratio_cap =
+      std::numeric_limits<double>::infinity();  // upper bound of the unclipped ratio, both signs
   double log_ratio_low = -std::numeric_limits<double>::infinity();
   double log_ratio_high = std::numeric_limits<double>::infinity();
   KlRule kl;

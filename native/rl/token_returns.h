@@ -27,7 +27,8 @@ double penalty_of_row(const AdvantageBatch<Float>& batch, std::size_t row) {
 // The row's advantage sits on its last counted token; tokens that do not count and unscored rows stay 0.
 template <typename Float>
 std::vector<double> token_returns(const AdvantageRule& rule, const AdvantageBatch<Float>& batch,
-                                  const std::vector<double>& advantages, const std::vector<std::uint8_t>& scored) {
+                                  const std::vector<double>& advantages,
+                                  const std::vector<std::uint8_t>& scored) {
   const std::size_t rows = advantages.size();
   std::vector<double> returns(rows > 0 ? static_cast<std::size_t>(batch.cu_seqlens[rows]) : 0, 0.0);
   for (std::size_t i = 0; i < rows; ++i) {
@@ -68,9 +69,10 @@ void whiten_tokens(const Whitening& rule, const AdvantageBatch<Float>& batch,
   });
   if (count == 0) return;
   if (rule.scale && rule.bessel && count < 2) {
-    throw Error{"BATCH_TOO_SMALL",
-                "whitening over tokens needs at least 2 counted tokens of scored completions and got 1; use a "
-                "larger batch, or an algorithm without whitening"};
+    throw Error{
+        "BATCH_TOO_SMALL",
+        "whitening over tokens needs at least 2 counted tokens of scored completions and got 1; use a "
+        "larger batch, or an algorithm without whitening"};
   }
   const double mean = sum / (count + rule.count_epsilon);
   double squares = 0;

@@ -12,7 +12,8 @@
 namespace adjudge::rl {
 namespace {
 
-AdvantageBatch<double> batch_of(const std::vector<double>& rewards, const std::vector<std::int32_t>& offsets) {
+AdvantageBatch<double> batch_of(const std::vector<double>& rewards,
+                                const std::vector<std::int32_t>& offsets) {
   AdvantageBatch<double> batch;
   batch.rewards = rewards.data();
   batch.group_offsets = offsets.data();
@@ -25,7 +26,8 @@ TEST(RlAdvantage, GroupDeviationWithAndWithoutBessel) {
   const std::vector<std::int32_t> offsets{0, 4};
   AdvantageRule rule;
   rule.epsilon = 0;
-  EXPECT_NEAR(compute_advantages(rule, batch_of(rewards, offsets)).values[0], 0.5 / std::sqrt(1.0 / 3), 1e-15);
+  EXPECT_NEAR(compute_advantages(rule, batch_of(rewards, offsets)).values[0], 0.5 / std::sqrt(1.0 / 3),
+              1e-15);
   rule.bessel = false;
   EXPECT_NEAR(compute_advantages(rule, batch_of(rewards, offsets)).values[0], 1, 1e-15);
 }

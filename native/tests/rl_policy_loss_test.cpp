@@ -1,4 +1,5 @@
-// Gradients of every ratio, aggregation and KL against central differences, on a ragged batch with masked tokens.
+// Gradients of every ratio, aggregation and KL against central differences, on a ragged batch with masked
+// tokens.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -70,7 +71,8 @@ TEST(RlPolicyLoss, GradientsEqualCentralDifferences) {
           rule.kl.ratio_weighted = weighted;
           rule.dual_clip = 1.05;
           EXPECT_LT(gradient_error(rule), 1e-7)
-              << static_cast<int>(ratio) << ' ' << static_cast<int>(aggregation) << ' ' << static_cast<int>(kind);
+              << static_cast<int>(ratio) << ' ' << static_cast<int>(aggregation) << ' '
+              << static_cast<int>(kind);
         }
       }
     }

@@ -15,11 +15,11 @@ function gradientError(options: Parameters<typeof resolveAlgorithm>[0], scored?:
   for (let choice = 0; choice < 5; choice++) {
     const at = (shift: number) => {
       const choiceLogProbs = input.choiceLogProbs.slice()
-      choiceLogProbs[choice] = (choiceLogProbs[choice]) + shift
+      choiceLogProbs[choice] = choiceLogProbs[choice] + shift
       return exactObjective(algorithm, { ...input, choiceLogProbs, scored }).loss
     }
     const slope = (at(1e-6) - at(-1e-6)) / 2e-6
-    worst = Math.max(worst, Math.abs(slope - (choiceGradients[choice])))
+    worst = Math.max(worst, Math.abs(slope - choiceGradients[choice]))
   }
   return worst
 }
@@ -59,12 +59,12 @@ describe('exactObjective', () => {
     // E over c of (r(c) - J) d log π(c) / d l(k), written out for the first prompt.
     const p = Array.from(probabilities.subarray(0, 3))
     const r = Array.from(input.rewards.subarray(0, 3))
-    const expected = p.reduce((sum, value, choice) => sum + value * (r[choice]), 0)
+    const expected = p.reduce((sum, value, choice) => sum + value * r[choice], 0)
     for (let k = 0; k < 3; k++) {
       let gradient = 0
       for (let c = 0; c < 3; c++) {
-        const score = (c === k ? 1 : 0) - (p[k])
-        gradient -= (p[c]) * ((r[c]) - expected) * score
+        const score = (c === k ? 1 : 0) - p[k]
+        gradient -= p[c] * (r[c] - expected) * score
       }
       expect(choiceGradients[k]).toBeCloseTo(gradient / 2, 13)
     }

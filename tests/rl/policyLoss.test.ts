@@ -38,11 +38,11 @@ function gradientError(options: AlgorithmOptions, input: PolicyLossInput): numbe
   for (let token = 0; token < 13; token++) {
     const at = (shift: number) => {
       const logProbs = input.logProbs.slice()
-      logProbs[token] = (logProbs[token]) + shift
+      logProbs[token] = logProbs[token] + shift
       return policyLoss(algorithm, { ...input, logProbs }).loss
     }
     const slope = (at(step) - at(-step)) / (2 * step)
-    worst = Math.max(worst, Math.abs(slope - (logProbGradients[token])))
+    worst = Math.max(worst, Math.abs(slope - logProbGradients[token]))
   }
   return worst
 }
@@ -82,11 +82,11 @@ describe('policyLoss', () => {
     let kl3 = 0
     let count = 0
     for (let row = 0; row < 5; row++) {
-      for (let token = cuSeqlens[row]; token < (cuSeqlens[row + 1]); token++) {
+      for (let token = cuSeqlens[row]; token < cuSeqlens[row + 1]; token++) {
         if (mask[token] === 0) continue
         const logProb = input.logProbs[token]
         const advantage = input.advantages[row]
-        const ratio = Math.exp(logProb - (input.oldLogProbs[token]))
+        const ratio = Math.exp(logProb - input.oldLogProbs[token])
         const clipped = Math.min(Math.max(ratio, 0.8), 1.28)
         const difference = (input.referenceLogProbs?.[token] as number) - logProb
         kl3 += Math.exp(difference) - difference - 1
@@ -126,7 +126,7 @@ describe('policyLoss', () => {
           referenceLogProbs: input.referenceLogProbs?.slice(...tokens),
           advantages: input.advantages.slice(...rows),
           mask: mask.slice(...tokens),
-          cuSeqlens: cuSeqlens.slice(rows[0], (rows[1]) + 1).map((value) => value - (tokens[0])),
+          cuSeqlens: cuSeqlens.slice(rows[0], rows[1] + 1).map((value) => value - tokens[0]),
           maxTokens: 16,
           batchTokens: whole.metrics.tokens,
           batchSequences: whole.metrics.sequences
