@@ -1,0 +1,280 @@
+// Whole-model properties on a small random model: gradients against central differences, rollout equal to training
+// bit for bit, results that do not depend on threads or batch.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "core/error.h"
+#include "core/thread_pool.h"
+#include "model/model.h"
+#include "model/sample.h"
+
+namespace adjudge {
+namespace {
+
+// Weights in memory, made from a seed.
+class RandomSource : public TensorSource {
+ public:
+  explicit RandomSource(const ModelConfig& c) {
+    auto add = [&](const std::string& name, std::vector<int64_t> shape, float spread, float centre) {
+      int64_t count = 1;
+      for (int64_t n : shape) count *= n;
+      std::vector<float>& values = memory_[name];
+      for (int64_t i = 0; i < count; ++i)
+        values.push_back(centre + spread * static_cast<float>(keyed_uniform(memory_.size(), 1, 2, i) - 0.5));
+      StoredTensor& tensor = tensors_[name];
+      tensor.name = name;
+      tensor.shape = shape;
+      tensor.data = reinterpret_cast<const std::byte*>(values.data());
+      tensor.bytes = values.size() * sizeof(float);
+    };
+    add("model.embed_tokens.weight", {c.vocabulary, c.hidden}, 1.0f, 0);
+    for (int64_t l = 0; l < c.layers; ++l) {
+      const std::string p = "model.layers." + std::to_string(l) + ".";
+      add(p + "input_layernorm.weight", {c.hidden}, 0.4f, 1);
+      add(p + "post_attention_layernorm.weight", {c.hidden}, 0.4f, 1);
+      add(p + "self_attn.q_proj.weight", {c.heads * c.head_dim, c.hidden}, 0.6f, 0);
+      add(p + "self_attn.k_proj.weight", {c.kv_heads * c.head_dim, c.hidden}, 0.6f, 0);
+      add(p + "self_attn.v_proj.weight", {c.kv_heads * c.head_dim, c.hidden}, 0.6f, 0);
+      add(p + "self_attn.o_proj.weight", {c.hidden, c.heads * c.head_dim}, 0.6f, 0);
+      add(p + "mlp.gate_proj.weight", {c.intermediate, c.hidden}, 0.6f, 0);
+      add(p + "mlp.up_proj.weight", {c.intermediate, c.hidden}, 0.6f, 0);
+      add(p + "mlp.down_proj.weight", {c.hidden, c.intermediate}, 0.6f, 0);
+    }
+    add("model.norm.weight", {c.hidden}, 0.4f, 1);
+    add("lm_head.weight", {c.vocabulary, c.hidden}, 0.6f, 0);
+  }
+  const StoredTensor* find(std::string_view name) const override {
+    auto found = tensors_.find(std::string(name));
+    return found == tensors_.end() ? nullptr : &found->second;
+  }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> all;
+    for (const auto& [name, tensor] : tensors_) all.push_back(name);
+    return all;
+  }
+  void forget(const std::string& name) { tensors_.erase(name); }
+
+ private:
+  std::map<std::string, std::vector<float>> memory_;
+  std::map<std::string, StoredTensor> tensors_;
+};
+
+ModelConfig small(bool tied) {
+  ModelConfig c;
+  c.family = "llama";
+  c.vocabulary = 37;
+  c.hidden = 24;
+  c.intermediate = 40;
+  c.layers = 2;
+  c.heads = 4;
+  c.kv_heads = 2;
+  c.head_dim = 6;
+  c.max_positions = 200;
+  c.tied_head = tied;
+  return c;
+}
+
+struct Example {
+  std::vector<int32_t> prompts{3, 5, 7, 9, 11, 2, 4}, prompt_offsets{0, 5, 7};
+  std::vector<int32_t> tokens, offsets{0}, groups;
+  std::vector<float> log_prob_gradients, entropy_gradients;
+  Example() {
+    const std::vector<std::pair<int, int>> lengths{{0, 4}, {0, 1}, {0, 6}, {1, 3}, {1, 5}};
+    for (auto [group, length] : lengths) {
+      for (int t = 0; t < length; ++t) {
+        const size_t i = tokens.size();
+        tokens.push_back(static_cast<int32_t>((i * 13 + 5) % 37));
+        log_prob_gradients.push_back(std::sin(static_cast<float>(i)));
+        entropy_gradients.push_back(i % 3 ? 0.3f : 0.0f);
+      }
+      offsets.push_back(static_cast<int32_t>(tokens.size()));
+      groups.push_back(group);
+    }
+  }
+  GroupedBatch batch(float temperature = 0.8f) const { return {prompts, prompt_offsets, tokens, offsets, groups, temperature}; }
+  double objective(Model& model) const {
+    std::vector<float> log_probs(tokens.size()), entropies(tokens.size());
+    model.log_probs(batch(), true, log_probs.data(), entropies.data());
+    double sum = 0;
+    for (size_t i = 0; i < tokens.size(); ++i)
+      sum += static_cast<double>(log_prob_gradients[i]) * log_probs[i] + static_cast<double>(entropy_gradients[i]) * entropies[i];
+    return sum;
+  }
+};
+
+void check_differences(Model& model) {
+  Example example;
+  model.zero_gradients();
+  model.backward(example.batch(), example.log_prob_gradients.data(), example.entropy_gradients.data(), nullptr);
+  for (Parameter& p : model.parameters()) {
+    if (!p.gradient) continue;
+    // Along the gradient itself the derivative is its squared norm: one number that every element enters.
+    double squares = 0;
+    for (int64_t i = 0; i < p.elements; ++i) squares += static_cast<double>(p.gradient[i]) * p.gradient[i];
+    ASSERT_GT(squares, 0) << p.name;
+    const double step = 2e-3 / std::sqrt(squares);
+    const std::vector<float> before(p.value, p.value + p.elements);
+    double values[2];
+    for (int side = 0; side < 2; ++side) {
+      for (int64_t i = 0; i < p.elements; ++i) p.value[i] = static_cast<float>(before[i] + (side ? step : -step) * p.gradient[i]);
+      model.parameters_changed();
+      values[side] = example.objective(model);
+    }
+    std::copy(before.begin(), before.end(), p.value);
+    model.parameters_changed();
+    EXPECT_NEAR((values[1] - values[0]) / (2 * step) / squares, 1.0, 2e-2) << p.name;
+  }
+}
+
+TEST(Model, gradients_match_central_differences) {
+  for (bool tied : {false, true}) {
+    ModelConfig config = small(tied);
+    RandomSource source(config);
+    Model model(config, source, true, nullptr);
+    check_differences(model);
+  }
+}
+
+TEST(Model, adapter_gradients_match_central_differences_and_base_is_frozen) {
+  ModelConfig config = small(true);
+  RandomSource source(config);
+  LoraOptions lora{.rank = 3, .scale = 1.5, .modules = {"q_proj", "v_proj", "o_proj", "down_proj", "model.layers.1.mlp.gate_proj"}, .seed = 5};
+  Model model(config, source, true, &lora);
+  int adapters = 0;
+  for (Parameter& p : model.parameters()) {
+    EXPECT_EQ(p.gradient != nullptr, p.name.find("lora_") != std::string::npos) << p.name;
+    adapters += p.gradient != nullptr;
+    if (p.gradient)
+      for (int64_t i = 0; i < p.elements; ++i) p.value[i] = static_cast<float>(keyed_uniform(7, adapters, 0, i) - 0.5);
+  }
+  EXPECT_EQ(adapters, 2 * (4 * 2 + 1));
+  model.parameters_changed();
+  check_differences(model);
+}
+
+TEST(Model, new_adapter_changes_nothing) {
+  ModelConfig config = small(false);
+  RandomSource source(config);
+  LoraOptions lora{.rank = 4, .scale = 2, .modules = {"q_proj", "up_proj"}, .seed = 1};
+  Model plain(config, source, false, nullptr), adapted(config, source, true, &lora);
+  std::vector<int32_t> tokens{1, 2, 3, 4, 5};
+  std::vector<float> a(5 * config.vocabulary), b(a.size());
+  plain.logits(tokens, a.data());
+  adapted.logits(tokens, b.data());
+  EXPECT_EQ(a, b);
+}
+
+TEST(Model, rollout_log_probs_are_those_of_training_whatever_the_batch_and_threads) {
+  ModelConfig config = small(false);
+  RandomSource source(config);
+  Model model(config, source, true, nullptr);
+  Example example;
+  const std::atomic<bool> cancelled{false};
+  std::vector<std::vector<float>> runs;
+  for (int workers : {1, 2})
+    for (int64_t max_batch : {1, 3, 64}) {
+      set_threads(workers);
+      SamplingOptions options;
+      options.completions = 4;
+      options.max_tokens = 90;  // past the kernels' key blocks
+      options.temperature = 0.8f;
+      options.seed = 11;
+      options.max_batch = max_batch;
+      std::vector<GeneratedCompletion> all;
+      model.generate(example.prompts, example.prompt_offsets, options, [&](GeneratedCompletion&& c) { all.push_back(std::move(c)); }, cancelled);
+      std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return std::pair(a.prompt, a.index) < std::pair(b.prompt, b.index); });
+      Example sampled;
+      sampled.tokens.clear();
+      sampled.offsets = {0};
+      sampled.groups.clear();
+      std::vector<float> rollout;
+      for (const auto& c : all) {
+        sampled.tokens.insert(sampled.tokens.end(), c.tokens.begin(), c.tokens.end());
+        rollout.insert(rollout.end(), c.log_probs.begin(), c.log_probs.end());
+        sampled.offsets.push_back(static_cast<int32_t>(sampled.tokens.size()));
+        sampled.groups.push_back(static_cast<int32_t>(c.prompt));
+        EXPECT_EQ(c.log_probs, c.sampling_log_probs);
+      }
+      std::vector<float> training(rollout.size()), backward(rollout.size()), ones(rollout.size(), 0.1f);
+      model.log_probs(sampled.batch(), true, training.data(), nullptr);
+      model.backward(sampled.batch(), ones.data(), nullptr, backward.data());
+      EXPECT_EQ(rollout, training);
+      EXPECT_EQ(rollout, backward);
+      runs.push_back(rollout);
+      EXPECT_EQ(runs.front(), rollout);
+    }
+}
+
+TEST(Model, weights_after_steps_do_not_depend_on_threads) {
+  ModelConfig config = small(true);
+  std::vector<std::vector<float>> results;
+  for (int workers : {1, 2, 3}) {
+    set_threads(workers);
+    RandomSource source(config);
+    Model model(config, source, true, nullptr);
+    Example example;
+    for (int i = 0; i < 3; ++i) {
+      model.backward(example.batch(), example.log_prob_gradients.data(), example.entropy_gradients.data(), nullptr);
+      EXPECT_GT(model.step({.learning_rate = 1e-2, .weight_decay = 0.1, .clip_norm = 1.0}), 0);
+    }
+    std::vector<float>& all = results.emplace_back();
+    for (const Parameter& p : model.parameters()) all.insert(all.end(), p.value, p.value + p.elements);
+    EXPECT_EQ(results.front(), all);
+  }
+  set_threads(2);
+}
+
+TEST(Model, completions_without_gradient_are_not_computed) {
+  ModelConfig config = small(false);
+  RandomSource source(config);
+  Model model(config, source, true, nullptr);
+  Example example;
+  std::vector<float> gradients(example.tokens.size(), 0.0f), log_probs(example.tokens.size());
+  gradients[2] = 1.0f;
+  model.backward(example.batch(), gradients.data(), nullptr, log_probs.data());
+  for (size_t i = 0; i < log_probs.size(); ++i) EXPECT_EQ(std::isnan(log_probs[i]), i != 2) << i;
+}
+
+TEST(Model, wrong_input_is_named) {
+  ModelConfig config = small(false);
+  RandomSource source(config);
+  auto code = [](auto&& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error.code;
+    }
+    return std::string("none");
+  };
+  Model model(config, source, false, nullptr);
+  std::vector<float> out(37 * 300);
+  EXPECT_EQ(code([&] { model.logits(std::vector<int32_t>{1, 37}, out.data()); }), "TOKEN_OUT_OF_RANGE");
+  EXPECT_EQ(code([&] { model.logits(std::vector<int32_t>(201, 1), out.data()); }), "CONTEXT_EXCEEDED");
+  EXPECT_EQ(code([&] { model.step({}); }), "NOT_TRAINABLE");
+  RandomSource incomplete(config);
+  incomplete.forget("model.layers.1.mlp.up_proj.weight");
+  EXPECT_EQ(code([&] { Model broken(config, incomplete, false, nullptr); }), "MODEL_INVALID");
+  config.intermediate = 41;
+  EXPECT_EQ(code([&] { Model broken(config, source, false, nullptr); }), "MODEL_INVALID");
+}
+
+TEST(Config, both_spellings_and_clear_refusals) {
+  const std::string common =
+      R"("vocab_size": 9, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2)";
+  auto old_spelling = parse_config("{\"model_type\": \"llama\", " + common + ", \"rope_theta\": 500.0, \"eos_token_id\": [2, 3]}", "config.json");
+  auto new_spelling = parse_config("{\"model_type\": \"llama\", " + common + ", \"rope_parameters\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"}}", "config.json");
+  EXPECT_EQ(old_spelling.rope_theta, 500.0);
+  EXPECT_EQ(new_spelling.rope_theta, 500.0);
+  EXPECT_EQ(old_spelling.eos_tokens, (std::vector<int32_t>{2, 3}));
+  EXPECT_EQ(old_spelling.kv_heads, 2);
+  EXPECT_EQ(old_spelling.head_dim, 4);
+  for (const char* text : {"{\"model_type\": \"mamba\"}", "{\"model_type\": \"llama\"}", "[1]", "{"})
+    EXPECT_THROW(parse_config(text, "config.json"), Error) << text;
+}
+
+}  // namespace
+}  // namespace adjudge
