@@ -121,7 +121,8 @@ function openrlhfCase({ parameters, inputs, outputs }) {
   const rule = openrlhfEstimators[parameters.estimator]
   // Leave-one-out of a group of one is NaN there, and its command line forbids it; here the advantage is 0.
   const meaningless = parameters.estimator === 'rloo' && parameters.n_samples_per_prompt === 1
-  if (!rule || meaningless) return undefined
+  if (meaningless) return 'a group of one: the peer gives NaN, here the advantage is 0'
+  if (!rule) return undefined
   return ({ resolveAlgorithm, advantages }) => {
     const rows = inputs.rewards.length
     const order = Array.from({ length: rows }, (_, row) => row)
@@ -153,7 +154,7 @@ function openrlhfCase({ parameters, inputs, outputs }) {
   }
 }
 
-/** A function (library) → { values, metrics }, or undefined where the case's estimator is not built. */
+/** A function (library) → { values, metrics }; why a case is not compared; or undefined where it is not built. */
 export function mapAdvantageCase(golden) {
   if (golden.source.startsWith('verl')) return verlCase(golden)
   if (golden.source.startsWith('trl')) return trlCase(golden)

@@ -51,16 +51,17 @@ export async function checkRl(folder, rl) {
     const { cases } = JSON.parse(readFileSync(path, 'utf8'))
     for (const golden of cases) checkCase(library, golden, mappers[file], result, skipped)
   }
-  for (const [source, count] of skipped) result.skipped.push(`rl: ${count} cases of ${source}: not built`)
+  for (const [line, count] of skipped) result.skipped.push(`rl: ${count} cases of ${line}`)
   return result
 }
 
 function checkCase(library, golden, map, result, skipped) {
   const run = map?.(golden)
-  if (!run) {
+  if (!run || typeof run === 'string') {
     const { loss, estimator } = golden.parameters
     const source = `${golden.source}${loss || estimator ? ` (${loss ?? estimator})` : ''}`
-    skipped.set(source, (skipped.get(source) ?? 0) + 1)
+    const line = `${source}: ${run ?? 'not built'}`
+    skipped.set(line, (skipped.get(line) ?? 0) + 1)
     return
   }
   const limit = golden.dtype === 'float32' ? 1e-5 : 1e-10
