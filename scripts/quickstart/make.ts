@@ -84,7 +84,7 @@ async function makePolicy(): Promise<void> {
   const policy = await Policy.load(folder)
   const random = new Random(seeds.policyText)
   await sft(policy, {
-    steps: 500,
+    steps: 550,
     batch: 48,
     learningRate: 4e-3,
     log: (line) => console.log(`policy ${line}`),

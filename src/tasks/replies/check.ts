@@ -6,7 +6,7 @@ import { scoreOf, type Truth } from './generate.js'
 import { politeWords, subjects, type Subject } from './phrases.js'
 
 /** Most words of a short reply. */
-export const shortWords = 24
+export const shortWords = 22
 
 export function checkReply(subject: Subject, text: string): Truth {
   const helpful = subject.words.test(text) && subjects.every((other) => other === subject || !other.words.test(text))

@@ -1,5 +1,6 @@
 /** Writes customer messages and replies in mixed manners from a seed, and knows how good each reply is. */
 import {
+  asides,
   closings,
   courtesiesAfter,
   courtesiesBefore,
@@ -20,7 +21,6 @@ export type Split = 'train' | 'heldOut'
 export interface CustomerMessage {
   text: string
   subject: Subject
-  item: string
 }
 
 export const manners = ['helpful', 'bare', 'curt', 'rambling', 'rude_rambling', 'off_subject', 'wrong_subject'] as const
@@ -57,12 +57,12 @@ export function writeMessage(random: Random, split: Split): CustomerMessage {
   const item = random.pick(split === 'train' ? items : heldOutItems)
   const body = random.pick(part(subject.messages, split, 2)).replace('{item}', item)
   const opened = random.next() < 0.6 ? `${random.pick(openings)} ${body}` : upperFirst(body)
-  return { text: `${opened} ${random.pick(closings)}`.trim(), subject, item }
+  const aside = random.next() < 0.3 ? ` ${random.pick(part(asides, split, 2))}` : ''
+  return { text: `${opened}${aside} ${random.pick(closings)}`.trim(), subject }
 }
 
 export function writeReply(random: Random, message: CustomerMessage, manner: Manner, split: Split): Reply {
-  const answerOn = (subject: Subject): string =>
-    random.pick(part(subject.answers, split, 1)).replaceAll('{item}', message.item)
+  const answerOn = (subject: Subject): string => random.pick(part(subject.answers, split, 1))
   const before = (): string => random.pick(part(courtesiesBefore, split, 1))
   const after = (): string => random.pick(part(courtesiesAfter, split, 1))
   const ramble = (): string => random.pick(part(rambles, split, 1))
