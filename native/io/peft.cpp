@@ -1,13 +1,13 @@
 #include "io/peft.h"
 
-#include <algorithm>
-#include <cmath>
-#include <regex>
-
 // libstdc++'s own <regex> warns when it is built with sanitizers.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
+
+#include <algorithm>
+#include <cmath>
+#include <regex>
 
 #include "core/error.h"
 #include "core/file.h"
