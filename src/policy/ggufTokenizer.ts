@@ -18,10 +18,7 @@ function regexThenBytes(numbers: string): Json {
     '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
   return {
     type: 'Sequence',
-    pretokenizers: [
-      { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false },
-      bytesOnly
-    ]
+    pretokenizers: [{ type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false }, bytesOnly]
   }
 }
 
@@ -55,7 +52,8 @@ export function tokenizerFromGguf(metadata: Json, name: string): TokenizerFiles 
   if (model !== 'gpt2') {
     fail(`tokenizer.ggml.model is ${JSON.stringify(model)}; supported is "gpt2" (byte-level BPE)`)
   }
-  const pre = String(metadata['tokenizer.ggml.pre'] ?? 'gpt-2')
+  const named = metadata['tokenizer.ggml.pre'] ?? 'gpt-2'
+  const pre = typeof named === 'string' ? named : JSON.stringify(named)
   const splitting = Object.hasOwn(splittingRules, pre) ? splittingRules[pre]! : undefined
   if (!splitting) {
     return fail(`tokenizer.ggml.pre is "${pre}"; supported: ${Object.keys(splittingRules).join(', ')}`)

@@ -315,7 +315,8 @@ export class Policy {
       promptTokens,
       completions: answers.map((tokens, choice) => {
         const values = logProbs[index * answers.length + choice]!
-        const text = typeof choices[choice] === 'string' ? choices[choice] : (this.tokenizerOrNone?.decode(tokens) ?? '')
+        const text =
+          typeof choices[choice] === 'string' ? choices[choice] : (this.tokenizerOrNone?.decode(tokens) ?? '')
         return { text, tokens, logProbs: values, samplingLogProbs: values, finishReason: 'length' as const }
       }),
       temperature,
@@ -341,7 +342,9 @@ export class Policy {
         throw new AdjudgeError('ARGUMENT_INVALID', `sequences[${index}].mask: expected one entry per token`)
       }
       const all = Int32Array.from(tokens)
-      const counted = Uint8Array.from({ length: Math.max(0, all.length - 1) }, (_, at) => (mask && !mask[at + 1] ? 0 : 1))
+      const counted = Uint8Array.from({ length: Math.max(0, all.length - 1) }, (_, at) =>
+        mask && !mask[at + 1] ? 0 : 1
+      )
       return { promptTokens: all.slice(0, 1), tokens: all.slice(1), counted }
     })
     const count = rows.reduce((sum, { counted }) => sum + counted.reduce((a, b) => a + b, 0), 0)
@@ -387,12 +390,7 @@ export class Policy {
     const logProbs = new Float32Array(packed.tokens)
     for (const { batch, start, end } of packed.chunks) {
       const values = await callNative(() =>
-        this.addon.backward(
-          this.native,
-          batch,
-          gradients.subarray(start, end),
-          entropyGradients?.subarray(start, end)
-        )
+        this.addon.backward(this.native, batch, gradients.subarray(start, end), entropyGradients?.subarray(start, end))
       )
       logProbs.set(values, start)
     }

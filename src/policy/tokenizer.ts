@@ -1,9 +1,21 @@
 /** Text to token ids and back, from a Transformers `tokenizer.json`. */
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
+import * as library from '@huggingface/tokenizers'
 import { AdjudgeError } from '../errors.js'
 import { ChatTemplate, type SpecialTokens } from './chat.js'
 import { buildTokenBytes, type TokenBytes } from './tokenBytes.js'
 import type { Message } from './types.js'
+
+/** What is used of the library: its own declarations name files without suffix, which NodeNext does not resolve. */
+interface LibraryTokenizer {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] }
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string
+  token_to_id(token: string): number | undefined
+  get_vocab(withAdded: boolean): Map<string, number>
+  get_added_tokens_decoder(): Map<number, { special: boolean }>
+}
+const { Tokenizer: LibraryTokenizer } = library as unknown as {
+  Tokenizer: new (tokenizer: object, config: object) => LibraryTokenizer
+}
 
 /** What a tokenizer is made of: the parsed files of a Transformers folder, or the same made from a GGUF file. */
 export interface TokenizerFiles {
@@ -18,7 +30,7 @@ export interface TokenizerFiles {
 const sliceMilliseconds = 2
 
 export class Tokenizer {
-  private readonly inner: HuggingFaceTokenizer
+  private readonly inner: LibraryTokenizer
   private readonly chat: ChatTemplate | undefined
   private bytesOfTokens: TokenBytes | undefined
   /** Number of token ids, the added ones included. */
@@ -27,7 +39,7 @@ export class Tokenizer {
   /** @throws AdjudgeError `TOKENIZER_INVALID` where the files do not make a tokenizer */
   constructor(readonly files: TokenizerFiles) {
     try {
-      this.inner = new HuggingFaceTokenizer(files.tokenizer, files.config)
+      this.inner = new LibraryTokenizer(files.tokenizer, files.config)
       this.size = 1 + [...this.inner.get_vocab(true).values()].reduce((most, id) => Math.max(most, id), -1)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
