@@ -17,7 +17,8 @@ function print(subject, { met, notMet, skipped, worst }) {
   for (const { name, reason } of notMet) console.log(`not met  ${subject}: ${name}: ${reason}`)
   if (Array.isArray(skipped)) for (const line of skipped) console.log(`skipped  ${line}`)
   else console.log(`skipped  ${subject}: ${skipped} cases of what is not built`)
-  for (const [kind, value] of Object.entries(worst)) console.log(`worst    ${subject} ${kind}: ${value.toExponential(2)}`)
+  for (const [kind, value] of Object.entries(worst))
+    console.log(`worst    ${subject} ${kind}: ${value.toExponential(2)}`)
   console.log(`${subject}: ${met} met, ${notMet.length} not met`)
   failed += notMet.length
 }

@@ -25,7 +25,8 @@ export async function writeFolder(folder: string, write: (folder: string) => Pro
       cause: error
     })
   } finally {
-    await rm(partial, { recursive: true, force: true })
+    // What cannot be removed must not hide why the writing failed.
+    await rm(partial, { recursive: true, force: true }).catch(() => undefined)
   }
 }
 
