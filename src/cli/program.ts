@@ -8,6 +8,7 @@ import { isAdjudgeError } from '../errors.js'
 import { buildCommand } from './build.js'
 import { doctorCommand } from './doctor.js'
 import { judgeCommand } from './judge.js'
+import { trainCommand } from './train.js'
 import { quickstartCommand } from './quickstart.js'
 
 /** Runs one command and resolves with its exit code: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C. */
@@ -18,7 +19,7 @@ export async function run(args: string[]): Promise<number> {
     .version(version)
     .showSuggestionAfterError()
     .exitOverride()
-  for (const command of [quickstartCommand(), judgeCommand(), doctorCommand(), buildCommand()]) {
+  for (const command of [quickstartCommand(), trainCommand(), judgeCommand(), doctorCommand(), buildCommand()]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(--help lists the options)'))
   }
   try {

@@ -9,11 +9,13 @@ import { JudgeConfigSchema } from '../judge/index.js'
 const section = <T extends TProperties>(properties: T) =>
   Type.Object(properties, { additionalProperties: false, default: {} })
 const name = { minLength: 1 }
-const choice = <T extends string>(values: readonly T[], options: { default?: T } = {}) =>
-  Type.Union(
-    values.map((value) => Type.Literal(value)),
-    options
-  ) as ReturnType<typeof Type.Unsafe<T>>
+const choice = <const T extends string>(values: readonly T[], options: { default?: T } = {}) =>
+  Type.Unsafe<T>(
+    Type.Union(
+      values.map((value) => Type.Literal(value)),
+      options
+    )
+  )
 
 const MessageSchema = Type.Object(
   { role: choice(['system', 'user', 'assistant', 'tool'] as const), content: Type.String() },

@@ -1,0 +1,106 @@
+/** The training run from beginning to end, as a stream of events. */
+import { join } from 'node:path'
+import { checkpointFormat, saveCheckpoint } from './checkpoint.js'
+import type { LoadedConfig } from './config.js'
+import { DeadGroupWatch } from './deadGroups.js'
+import { evaluate } from './evaluate.js'
+import type { Metrics } from './metrics.js'
+import { Session } from './session.js'
+import { reinforceStep, superviseStep } from './steps.js'
+
+export type TrainEvent =
+  | { type: 'start'; folder: string; step: number; steps: number }
+  | { type: 'step'; step: number; metrics: Metrics }
+  | { type: 'evaluation'; step: number; metrics: Metrics }
+  | { type: 'checkpoint'; step: number; folder: string }
+  | { type: 'warning'; step: number; message: string }
+  /** Why it ended: all steps done, stopped by the signal, or the budget reached. */
+  | { type: 'done'; step: number; reason: 'finished' | 'stopped' | 'budget'; folder: string }
+
+export interface TrainOptions {
+  /** Aborted: the step in work is finished, a checkpoint is written, and the run ends with `done`. */
+  signal?: AbortSignal
+  /** Go on from the newest checkpoint of the run's folder. */
+  resume?: boolean
+}
+
+/**
+ * Trains by a configuration (`loadConfig('run.yaml')`, or `parseConfig`). The run's folder then holds config.yaml,
+ * metrics.jsonl, rollouts, evaluations, checkpoints and the ledger. Throws what its parts throw, each an AdjudgeError;
+ * what was done up to the last step is saved before.
+ */
+export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): AsyncGenerator<TrainEvent> {
+  await using session = await Session.open(loaded, options.resume ?? false)
+  const { config, folder, state, metrics: file } = session
+  const { steps, save_every: saveEvery, keep } = config.training
+  const supervised = config.algorithm.preset === 'sft'
+  const before = { ...state.judge }
+  const watch = new DeadGroupWatch()
+  let saved = state.step
+
+  async function save(): Promise<TrainEvent> {
+    saved = state.step
+    const at = await saveCheckpoint(join(folder, 'checkpoints'), session.policy, state, keep)
+    return { type: 'checkpoint', step: state.step, folder: at }
+  }
+  async function measure(): Promise<TrainEvent> {
+    const metrics = await evaluate(session, state.step)
+    await file.append({ format: checkpointFormat, step: state.step, seconds: state.seconds, ...metrics })
+    return { type: 'evaluation', step: state.step, metrics }
+  }
+  function updateSpent(): void {
+    const { calls, tokens, cost } = session.rewards.spent
+    state.judge = { calls: before.calls + calls, tokens: before.tokens + tokens, cost: before.cost + cost }
+  }
+  const due = (every: number): boolean => every > 0 && (state.step % every === 0 || state.step === steps)
+
+  yield { type: 'start', folder, step: state.step, steps }
+  let reason: 'finished' | 'stopped' | 'budget' = 'finished'
+  const evaluates = !supervised && config.evaluation.every > 0
+  if (evaluates && state.step === 0) yield await measure()
+  while (state.step < steps) {
+    if (options.signal?.aborted) reason = 'stopped'
+    else if (budgetReached(config.budget, state.judge)) reason = 'budget'
+    if (reason !== 'finished') break
+    const step = state.step + 1
+    const started = performance.now()
+    let result
+    try {
+      result = await (supervised ? superviseStep(session, step) : reinforceStep(session, step))
+    } catch (error) {
+      if (saved < state.step) yield await save()
+      throw error
+    }
+    const seconds = (performance.now() - started) / 1000
+    state.step = step
+    state.tokens += result.tokens
+    state.seconds += seconds
+    updateSpent()
+    const metrics: Metrics = {
+      ...result.metrics,
+      epoch: session.epochOf(step),
+      num_tokens: state.tokens,
+      tokens_per_second: result.tokens / seconds,
+      step_time: seconds,
+      seconds: state.seconds,
+      ...(supervised
+        ? {}
+        : { 'judge/calls': state.judge.calls, 'judge/tokens': state.judge.tokens, 'judge/cost': state.judge.cost })
+    }
+    await file.append({ format: checkpointFormat, step, ...metrics })
+    yield { type: 'step', step, metrics }
+    const warning = supervised ? undefined : watch.see(step, metrics['frac_reward_zero_std'] ?? 0)
+    if (warning !== undefined) yield { type: 'warning', step, message: warning }
+    if (due(saveEvery)) yield await save()
+    if (evaluates && due(config.evaluation.every)) yield await measure()
+  }
+  if (saved < state.step) yield await save()
+  yield { type: 'done', step: state.step, reason, folder }
+}
+
+function budgetReached(budget: { money?: number; tokens?: number }, spent: { tokens: number; cost: number }): boolean {
+  return (
+    (budget.money !== undefined && spent.cost >= budget.money) ||
+    (budget.tokens !== undefined && spent.tokens >= budget.tokens)
+  )
+}

@@ -1,0 +1,81 @@
+/** One rollout: completions are sampled, and each goes to the judges as it finishes, while others still generate. */
+import type { DataItem } from '../data/index.js'
+import type { JudgeInput } from '../judge/index.js'
+import type { Policy } from '../policy/policy.js'
+import type { Completion, GenerateOptions, Group } from '../policy/types.js'
+import { verdictRecord, recordFormat } from './records.js'
+import type { Rewarded, Rewards } from './rewards.js'
+
+export interface Rollout {
+  items: DataItem[]
+  groups: Group[]
+  /** [groups][completions]. */
+  rewarded: Rewarded[][]
+  /** Milliseconds until the last completion was there, and from then until the last verdict was. */
+  generation: number
+  waiting: number
+}
+
+/** Throws what the engine throws, and LEDGER_WRITE; a judge's failure is an unscored verdict. */
+export async function rollOut(
+  policy: Policy,
+  items: DataItem[],
+  rewards: Rewards,
+  options: GenerateOptions,
+  name: string
+): Promise<Rollout> {
+  const started = performance.now()
+  const scoring: Promise<Rewarded>[][] = items.map(() => [])
+  const onCompletion = (completion: Completion, prompt: number, index: number): void => {
+    const input = judgeInput(items[prompt]!, completion, { prompt, index, size: options.n ?? 1, name })
+    const scored = rewards.score(input)
+    // Seen below, when all are awaited; until then it must not count as unhandled.
+    scored.catch(() => undefined)
+    scoring[prompt]![index] = scored
+  }
+  const prompts = items.map(({ messages }) => ({ messages }))
+  const groups = await policy.generate(prompts, { ...options, onCompletion })
+  const generated = performance.now()
+  const rewarded = await Promise.all(scoring.map((group) => Promise.all(group)))
+  return { items, groups, rewarded, generation: generated - started, waiting: performance.now() - generated }
+}
+
+function judgeInput(
+  { id, messages, item, reference }: DataItem,
+  completion: Completion,
+  place: { prompt: number; index: number; size: number; name: string }
+): JudgeInput {
+  return {
+    id,
+    messages,
+    completion: completion.text,
+    item,
+    ...(reference === undefined ? {} : { reference }),
+    group: { id: `${place.name}-${place.prompt}`, index: place.index, size: place.size }
+  }
+}
+
+/** One line per completion, as rollouts and evaluations are written. */
+export function rolloutRecords(rollout: Rollout, rewards: Rewards, step: number): object[] {
+  return rollout.groups.flatMap(({ completions }, prompt) =>
+    completions.map((completion, index) => {
+      const { verdicts, reward } = rollout.rewarded[prompt]![index]!
+      const { id, messages, item } = rollout.items[prompt]!
+      return {
+        format: recordFormat,
+        step,
+        id,
+        index,
+        messages,
+        item,
+        completion: completion.text,
+        tokens: completion.tokens.length,
+        finish_reason: completion.finishReason,
+        reward,
+        verdicts: Object.fromEntries(
+          rewards.columns.map(({ name }, column) => [name, verdictRecord(verdicts[column]!)])
+        )
+      }
+    })
+  )
+}

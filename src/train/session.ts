@@ -1,0 +1,168 @@
+/** What a run holds open: model, data, judges, ledger, and its folder. */
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Dataset, permutation, position, type DataItem, type DatasetOptions } from '../data/index.js'
+import { AdjudgeError } from '../errors.js'
+import { Ledger } from '../judge/index.js'
+import { Policy } from '../policy/policy.js'
+import type { GenerateOptions } from '../policy/types.js'
+import { latestCheckpoint, type Checkpoint, type RunState } from './checkpoint.js'
+import { algorithmOf, type LoadedConfig } from './config.js'
+import { keepConfig } from './identity.js'
+import { MetricsFile } from './metrics.js'
+import { Rewards } from './rewards.js'
+import type { RunConfig } from './schema.js'
+
+export class Session implements AsyncDisposable {
+  private readonly opened: (() => void | Promise<void>)[] = []
+  policy!: Policy
+  /** What KL is measured against, where it is not the policy without its adapter. */
+  reference: Policy | undefined
+  train!: Dataset
+  test: Dataset | undefined
+  rewards!: Rewards
+  metrics!: MetricsFile
+  state!: RunState
+
+  private constructor(
+    readonly config: LoadedConfig['config'],
+    readonly folder: string
+  ) {}
+
+  /**
+   * Opens everything that the run needs and nothing is trained yet. The cheap and the likely to fail come first.
+   * Throws what model, data and judges throw, and CHECKPOINT_INVALID where `resume` does not fit the run's folder.
+   */
+  static async open({ config, folder: configFolder }: LoadedConfig, resume: boolean): Promise<Session> {
+    const folder = join(config.runs, config.name)
+    const checkpoint = resume ? latestCheckpoint(join(folder, 'checkpoints')) : undefined
+    if (existsSync(join(folder, 'config.yaml')) && !resume) {
+      const message = `${folder}: a run of this name is there; go on with it by --resume, or give this one another name`
+      throw new AdjudgeError('CONFIG_INVALID', message)
+    }
+    const session = new Session(config, folder)
+    try {
+      await session.openParts(configFolder, checkpoint, resume)
+      return session
+    } catch (error) {
+      await session[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  private async openParts(configFolder: string, checkpoint: Checkpoint | undefined, resume: boolean): Promise<void> {
+    const { config, folder } = this
+    const options: DatasetOptions = config.data.prompt === undefined ? {} : { prompt: config.data.prompt }
+    this.train = await Dataset.open(config.data.train, options)
+    this.opened.push(() => this.train.close())
+    if (config.data.test !== undefined) {
+      const test = await Dataset.open(config.data.test, options)
+      this.test = test
+      this.opened.push(() => test.close())
+    }
+    await this.loadPolicies(checkpoint)
+    makeFolder(folder)
+    const ledger = Ledger.open(config.ledger ?? join(folder, 'ledger'))
+    this.opened.push(() => ledger.close())
+    this.rewards = await Rewards.open(config.rewards, configFolder, ledger)
+    this.opened.push(() => this.rewards.close())
+    await keepConfig(folder, config, resume)
+    this.metrics = new MetricsFile(join(folder, 'metrics.jsonl'))
+    this.state = checkpoint?.state ?? {
+      format: 1,
+      step: 0,
+      tokens: 0,
+      judge: { calls: 0, tokens: 0, cost: 0 },
+      seconds: 0
+    }
+    if (resume) await this.metrics.rewind(this.state.step)
+  }
+
+  private async loadPolicies(checkpoint: Checkpoint | undefined): Promise<void> {
+    const { model, training } = this.config
+    const { dtype, threads } = model
+    const common = { dtype, ...(threads === undefined ? {} : { threads }) }
+    const adapted = model.lora !== undefined || model.adapter !== undefined
+    const adapter = adapted ? (checkpoint?.model ?? model.adapter) : undefined
+    const lora = model.lora && {
+      rank: model.lora.rank,
+      alpha: model.lora.alpha,
+      targetModules: model.lora.target_modules
+    }
+    this.policy = await Policy.load(adapted ? model.path : (checkpoint?.model ?? model.path), {
+      ...common,
+      seed: training.seed,
+      ...(adapter === undefined ? (lora ? { lora } : {}) : { adapter })
+    })
+    this.opened.push(() => this.policy.dispose())
+    if (checkpoint) await this.policy.loadOptimizer(checkpoint.optimizer)
+    const { config } = this
+    if (config.algorithm.preset === 'sft' || adapted || algorithmOf(config).kl.coefficient === 0) return
+    const reference = await Policy.load(model.path, { ...common, trainable: false })
+    this.reference = reference
+    this.opened.push(() => reference.dispose())
+  }
+
+  /** The prompts of a step (from 1): the next ones of the epoch's order. */
+  async itemsOf(step: number): Promise<DataItem[]> {
+    const { prompts } = this.config.rollout
+    const first = (step - 1) * prompts
+    return Promise.all(
+      Array.from({ length: prompts }, (_, offset) => {
+        const { epoch, index } = position(first + offset, this.train.length)
+        return this.train.item(permutation(this.train.length, this.config.training.seed, epoch)(index))
+      })
+    )
+  }
+
+  /** Throws CONTEXT_EXCEEDED, with file and line, where a prompt is too long for the configuration or the model. */
+  async checkLengths(items: DataItem[], file: string): Promise<void> {
+    const { max_prompt_tokens: most } = this.config.data
+    const room = this.policy.description.maxPositions - this.config.rollout.max_tokens
+    const encoded = await this.policy.encodePrompts(items.map(({ messages }) => ({ messages })))
+    encoded.forEach(({ length }, index) => {
+      const where = `${file}:${items[index]!.line}: the prompt has ${length} tokens`
+      if (most !== undefined && length > most) {
+        throw new AdjudgeError('CONTEXT_EXCEEDED', `${where}; expected at most ${most} (data.max_prompt_tokens)`)
+      }
+      if (length > room) {
+        const message = `${where}; with ${this.config.rollout.max_tokens} to answer, the model's context leaves ${room}`
+        throw new AdjudgeError('CONTEXT_EXCEEDED', message)
+      }
+    })
+  }
+
+  /** Steps that are done, as a share of the data. */
+  epochOf(step: number): number {
+    return (step * this.config.rollout.prompts) / this.train.length
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const close of this.opened.splice(0).reverse()) await close()
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (cause) {
+    const message = `${folder}: cannot be made (${(cause as Error).message}); expected a place that you may write to`
+    throw new AdjudgeError('FILE_UNWRITABLE', message, { cause })
+  }
+}
+
+/** How completions are sampled in a step. Each step has a seed of its own. */
+export function samplingOf({ rollout, training }: RunConfig, step: number): GenerateOptions {
+  return {
+    n: rollout.completions,
+    maxTokens: rollout.max_tokens,
+    temperature: rollout.temperature,
+    topK: rollout.top_k,
+    topP: rollout.top_p,
+    minP: rollout.min_p,
+    repetitionPenalty: rollout.repetition_penalty,
+    stop: rollout.stop,
+    maxBatch: rollout.max_batch,
+    seed: (training.seed * 1_000_003 + step) % 2 ** 48
+  }
+}
