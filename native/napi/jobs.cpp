@@ -100,8 +100,15 @@ void Job::run(const Work& work, Turnstile* turnstile, uint64_t ticket) {
   }
   if (turnstile) turnstile->leave();
   send([this, result = std::move(result), code, message](Napi::Env env) {
-    // Settled after this function has returned, when the job may be gone.
+    // finish() lets go of the job, perhaps for the last time.
     std::shared_ptr<Job> keep = self_;
+    settle(env, result, code, message);
+    finish();
+  });
+}
+
+void Job::settle(Napi::Env env, const Result& result, const std::string& code, const std::string& message) {
+  try {
     try {
       if (code.empty()) {
         deferred_.Resolve(result ? result(env) : env.Undefined());
@@ -113,8 +120,9 @@ void Job::run(const Work& work, Turnstile* turnstile, uint64_t ticket) {
     } catch (const std::exception& error) {
       deferred_.Reject(make_error(env, "INTERNAL", error.what()).Value());
     }
-    finish();
-  });
+  } catch (const Napi::Error&) {
+    // The environment is being terminated: nobody waits for the promise any more.
+  }
 }
 
 void Job::send(std::function<void(Napi::Env)> message) {
@@ -151,7 +159,11 @@ void Job::deliver(napi_env env, napi_value, void*, void* data) {
   try {
     (*message)(env);
   } catch (const Napi::Error& error) {
-    error.ThrowAsJavaScriptException();
+    try {
+      error.ThrowAsJavaScriptException();
+    } catch (const Napi::Error&) {
+      // The environment is being terminated and takes no exception.
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "setup.h"
@@ -51,6 +52,7 @@ class Job {
   explicit Job(Napi::Env env) : env_(env), deferred_(env) {}
   void run(const Work& work, Turnstile* turnstile, uint64_t ticket);
   void send(std::function<void(Napi::Env)> message);
+  void settle(Napi::Env env, const Result& result, const std::string& code, const std::string& message);
   void finish();
   void forget();
   static void deliver(napi_env env, napi_value function, void* context, void* data);
