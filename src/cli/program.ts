@@ -7,7 +7,9 @@ import { packageRoot } from '../binding/load.js'
 import { isAdjudgeError } from '../errors.js'
 import { buildCommand } from './build.js'
 import { doctorCommand } from './doctor.js'
+import { generateCommand } from './generate.js'
 import { judgeCommand } from './judge.js'
+import { mergeCommand } from './merge.js'
 import { trainCommand } from './train.js'
 import { quickstartCommand } from './quickstart.js'
 
@@ -19,7 +21,15 @@ export async function run(args: string[]): Promise<number> {
     .version(version)
     .showSuggestionAfterError()
     .exitOverride()
-  for (const command of [quickstartCommand(), trainCommand(), judgeCommand(), doctorCommand(), buildCommand()]) {
+  for (const command of [
+    quickstartCommand(),
+    trainCommand(),
+    generateCommand(),
+    mergeCommand(),
+    judgeCommand(),
+    doctorCommand(),
+    buildCommand()
+  ]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(--help lists the options)'))
   }
   try {

@@ -1,0 +1,65 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { cli } from './cli.js'
+
+const model = fileURLToPath(new URL('../../assets/policy', import.meta.url))
+let folder: string
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'adjudge-cli-'))))
+afterEach(() => rmSync(folder, { recursive: true }))
+const file = (name: string): string => join(folder, name)
+
+describe('adjudge generate', () => {
+  it('answers one prompt, and a data set into a file that adjudge judge takes', async () => {
+    const one = await cli('generate', model, '--prompt', 'Where is my order?', '--max-tokens', '8')
+    expect(one).toMatchObject({ code: 0, out: expect.stringMatching(/\S/) })
+    writeFileSync(file('data.csv'), 'text,label\nWhere is it?,a\nThank you.,b\n')
+    const args = ['--data', file('data.csv'), '--template', '{{ item.text }}', '--out', file('answers.jsonl')]
+    expect(await cli('generate', model, ...args, '--n', '2', '--temperature', '1')).toMatchObject({ code: 0 })
+    const rows = readFileSync(file('answers.jsonl'), 'utf8').trim().split('\n')
+    expect(rows.map((row) => (JSON.parse(row) as { label: string }).label)).toEqual(['a', 'a', 'b', 'b'])
+    writeFileSync(file('one.mjs'), 'export default ({ prompt }) => prompt.length')
+    const judged = await cli('judge', file('answers.jsonl'), '--function', file('one.mjs'))
+    expect(judged.out).toContain('mean 11.000')
+  })
+
+  it('wants one kind of prompt, and a place for the answers', async () => {
+    expect((await cli('generate', model)).err).toContain('exactly one of --prompt and --data')
+    expect((await cli('generate', model, '--data', 'a.jsonl')).err).toContain('--data needs --out')
+  })
+})
+
+describe('adjudge train and merge', () => {
+  it('train an adapter and put it into the weights', async () => {
+    writeFileSync(file('train.jsonl'), '{"prompt":"Where is it?"}\n{"prompt":"Hello?"}\n')
+    writeFileSync(file('e.mjs'), 'export default ({ completion }) => (completion.text.match(/e/g) ?? []).length')
+    writeFileSync(
+      file('run.yaml'),
+      JSON.stringify({
+        model: { path: model, lora: { rank: 4 } },
+        data: { train: 'train.jsonl' },
+        rollout: { prompts: 2, completions: 4, max_tokens: 12 },
+        rewards: [{ name: 'e', function: './e.mjs' }],
+        optimizer: { learning_rate: 0.01 },
+        training: { steps: 3 }
+      })
+    )
+    expect((await cli('train', file('run.yaml'), '--dry-run')).out).toMatch(/learns .* of .* parameters/)
+    const ran = await cli('train', file('run.yaml'))
+    expect(ran).toMatchObject({ code: 0, out: expect.stringContaining('done after step 3') })
+    const adapter = file('runs/run/checkpoints/step-000003/model')
+    expect(await cli('merge', model, adapter, file('merged'))).toMatchObject({ code: 0 })
+    const answer = async (...args: string[]): Promise<string> =>
+      (await cli('generate', ...args, '--prompt', 'Where is it?', '--max-tokens', '12')).out
+    expect(await answer(file('merged'))).toBe(await answer(model, '--adapter', adapter))
+  })
+
+  it('answers a wrong configuration with its line', async () => {
+    writeFileSync(file('run.yaml'), 'modle: { path: a }\n')
+    const { code, err } = await cli('train', file('run.yaml'))
+    expect(code).toBe(1)
+    expect(err).toMatch(/CONFIG_INVALID[^]*run\.yaml:1: unknown key modle; did you mean model\?/)
+  })
+})
