@@ -9,7 +9,8 @@ namespace adjudge {
 
 bool supports(InstructionSet set) {
 #if defined(__x86_64__)
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   if (set == InstructionSet::avx2) return avx2;
   if (set == InstructionSet::avx512) {
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -21,23 +22,28 @@ bool supports(InstructionSet set) {
 
 const char* name_of(InstructionSet set) {
   switch (set) {
-    case InstructionSet::avx512: return "avx512";
-    case InstructionSet::avx2: return "avx2";
-    case InstructionSet::portable: break;
+    case InstructionSet::avx512:
+      return "avx512";
+    case InstructionSet::avx2:
+      return "avx2";
+    case InstructionSet::portable:
+      break;
   }
   return "portable";
 }
 
 static InstructionSet select() {
-  constexpr InstructionSet widest_first[] = {InstructionSet::avx512, InstructionSet::avx2, InstructionSet::portable};
+  constexpr InstructionSet widest_first[] = {InstructionSet::avx512, InstructionSet::avx2,
+                                             InstructionSet::portable};
   const char* forced = std::getenv("ADJUDGE_ISA");
   for (const InstructionSet set : widest_first) {
     if (forced != nullptr && *forced != '\0') {
       if (std::string(forced) != name_of(set)) continue;
       if (supports(set)) return set;
-      throw Error("CONFIG_INVALID", std::string("ADJUDGE_ISA=") + forced +
-                                    ": this processor lacks that instruction set; unset the variable or name a "
-                                    "narrower one (avx2, portable)");
+      throw Error("CONFIG_INVALID",
+                  std::string("ADJUDGE_ISA=") + forced +
+                      ": this processor lacks that instruction set; unset the variable or name a "
+                      "narrower one (avx2, portable)");
     }
     if (supports(set)) return set;
   }

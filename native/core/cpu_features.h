@@ -9,8 +9,9 @@ enum class InstructionSet { portable, avx2, avx512 };
 // F, BW, DQ and VL on top.
 bool supports(InstructionSet set);
 
-// The widest supported set, or the one named by the environment variable ADJUDGE_ISA (avx512, avx2, portable).
-// Decided once per process. Throws Error CONFIG_INVALID if the variable holds another word or an unsupported set.
+// The widest supported set, or the one named by the environment variable ADJUDGE_ISA (avx512, avx2,
+// portable). Decided once per process. Throws Error CONFIG_INVALID if the variable holds another word or an
+// unsupported set.
 InstructionSet selected_instruction_set();
 
 const char* name_of(InstructionSet set);

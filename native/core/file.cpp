@@ -39,7 +39,7 @@ std::string folder_of(const std::string& path) {
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) fail_to_read(path, errno);
-  struct stat status {};
+  struct stat status = {};
   if (fstat(descriptor, &status) != 0) {
     const int error_number = errno;
     close(descriptor);
@@ -65,7 +65,9 @@ MappedFile::~MappedFile() {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
@@ -75,12 +77,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 bool file_exists(const std::string& path) {
-  struct stat status {};
+  struct stat status = {};
   return stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
 }
 
 bool is_folder(const std::string& path) {
-  struct stat status {};
+  struct stat status = {};
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
@@ -119,8 +121,9 @@ void AtomicFile::fail(const char* action, int error_number) {
   discard();
   const std::string folder = folder_of(path_);
   if (error_number == ENOSPC || error_number == EDQUOT) {
-    throw Error("DISK_FULL", path_ + ": the disk is full (or its quota used up); nothing was written. Free space in " +
-                                 folder + " or choose another folder");
+    throw Error("DISK_FULL",
+                path_ + ": the disk is full (or its quota used up); nothing was written. Free space in " +
+                    folder + " or choose another folder");
   }
   if (error_number == EACCES || error_number == EPERM || error_number == EROFS) {
     throw Error("PERMISSION_DENIED", path_ + ": no permission to write into " + folder);
@@ -173,8 +176,8 @@ void AtomicFile::commit() {
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail("renamed", errno);
   close(descriptor_);
   descriptor_ = -1;
-  // The rename itself lasts through a power cut only once the folder is on the disk too. Some file systems cannot
-  // sync a folder; the file is complete all the same.
+  // The rename itself lasts through a power cut only once the folder is on the disk too. Some file systems
+  // cannot sync a folder; the file is complete all the same.
   const int folder = open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     fsync(folder);

@@ -11,7 +11,8 @@
 namespace adjudge {
 
 // A read-only memory map of a whole file. The file must not be shortened while it is mapped.
-// Throws FILE_NOT_FOUND, PERMISSION_DENIED, or FILE_UNREADABLE (a folder, an empty file, an input/output error).
+// Throws FILE_NOT_FOUND, PERMISSION_DENIED, or FILE_UNREADABLE (a folder, an empty file, an input/output
+// error).
 class MappedFile {
  public:
   explicit MappedFile(const std::string& path);

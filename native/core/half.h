@@ -40,7 +40,8 @@ inline uint16_t f32_to_f16(float value) {
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));
   }
   const uint32_t rounded = magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u);
-  return static_cast<uint16_t>(sign | (rounded >> 13));  // a carry out of the fraction reaches infinity correctly
+  return static_cast<uint16_t>(sign |
+                               (rounded >> 13));  // a carry out of the fraction reaches infinity correctly
 }
 
 }  // namespace adjudge

@@ -53,10 +53,14 @@ bool is_valid_utf8(std::string_view text) {
     size_t length = 1;
     uint32_t code = lead;
     if (lead >= 0x80) {
-      if (lead >= 0xc2 && lead <= 0xdf) length = 2, code = lead & 0x1fu;
-      else if (lead >= 0xe0 && lead <= 0xef) length = 3, code = lead & 0x0fu;
-      else if (lead >= 0xf0 && lead <= 0xf4) length = 4, code = lead & 0x07u;
-      else return false;
+      if (lead >= 0xc2 && lead <= 0xdf)
+        length = 2, code = lead & 0x1fu;
+      else if (lead >= 0xe0 && lead <= 0xef)
+        length = 3, code = lead & 0x0fu;
+      else if (lead >= 0xf0 && lead <= 0xf4)
+        length = 4, code = lead & 0x07u;
+      else
+        return false;
       if (text.size() - i < length) return false;
       for (size_t k = 1; k < length; ++k) {
         const auto next = static_cast<unsigned char>(text[i + k]);
@@ -127,13 +131,20 @@ class Parser {
   Json parse_value(int depth) {
     if (at_end()) fail("the text ends where a value was expected");
     switch (text_[position_]) {
-      case '{': return parse_object(depth + 1);
-      case '[': return parse_array(depth + 1);
-      case '"': return Json(parse_string());
-      case 't': return parse_word("true", Json(true));
-      case 'f': return parse_word("false", Json(false));
-      case 'n': return parse_word("null", Json());
-      default: return parse_number();
+      case '{':
+        return parse_object(depth + 1);
+      case '[':
+        return parse_array(depth + 1);
+      case '"':
+        return Json(parse_string());
+      case 't':
+        return parse_word("true", Json(true));
+      case 'f':
+        return parse_word("false", Json(false));
+      case 'n':
+        return parse_word("null", Json());
+      default:
+        return parse_number();
     }
   }
 
@@ -218,10 +229,14 @@ class Parser {
     for (int i = 0; i < 4; ++i) {
       const char c = text_[position_ + static_cast<size_t>(i)];
       uint32_t digit = 0;
-      if (c >= '0' && c <= '9') digit = static_cast<uint32_t>(c - '0');
-      else if (c >= 'a' && c <= 'f') digit = static_cast<uint32_t>(c - 'a' + 10);
-      else if (c >= 'A' && c <= 'F') digit = static_cast<uint32_t>(c - 'A' + 10);
-      else fail("expected four hexadecimal digits after \\u");
+      if (c >= '0' && c <= '9')
+        digit = static_cast<uint32_t>(c - '0');
+      else if (c >= 'a' && c <= 'f')
+        digit = static_cast<uint32_t>(c - 'a' + 10);
+      else if (c >= 'A' && c <= 'F')
+        digit = static_cast<uint32_t>(c - 'A' + 10);
+      else
+        fail("expected four hexadecimal digits after \\u");
       code = code * 16 + digit;
     }
     position_ += 4;
@@ -233,16 +248,35 @@ class Parser {
     if (at_end()) fail("the text ends inside a string");
     const char c = text_[position_++];
     switch (c) {
-      case '"': out += '"'; return;
-      case '\\': out += '\\'; return;
-      case '/': out += '/'; return;
-      case 'b': out += '\b'; return;
-      case 'f': out += '\f'; return;
-      case 'n': out += '\n'; return;
-      case 'r': out += '\r'; return;
-      case 't': out += '\t'; return;
-      case 'u': break;
-      default: --position_; fail("unknown escape in a string");
+      case '"':
+        out += '"';
+        return;
+      case '\\':
+        out += '\\';
+        return;
+      case '/':
+        out += '/';
+        return;
+      case 'b':
+        out += '\b';
+        return;
+      case 'f':
+        out += '\f';
+        return;
+      case 'n':
+        out += '\n';
+        return;
+      case 'r':
+        out += '\r';
+        return;
+      case 't':
+        out += '\t';
+        return;
+      case 'u':
+        break;
+      default:
+        --position_;
+        fail("unknown escape in a string");
     }
     uint32_t code = parse_hex4();
     if (code >= 0xdc00 && code <= 0xdfff) fail("a low surrogate without its high one");
@@ -339,7 +373,8 @@ std::string number_text(double value) {
   const double size = std::abs(value);
   const bool plain = size == 0 || (size >= 1e-4 && size < 1e15);
   const auto format = plain ? std::chars_format::fixed : std::chars_format::scientific;
-  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value, format);  // shortest that reads back equal
+  const auto result =
+      std::to_chars(buffer, buffer + sizeof buffer, value, format);  // shortest that reads back equal
   std::string text(buffer, result.ptr);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;
@@ -357,13 +392,27 @@ std::string json_quote(std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (byte < 0x20) {
           out += "\\u00";
@@ -392,10 +441,18 @@ void Json::write(std::string& out, int indent, int level) const {
     }
   };
   switch (kind_) {
-    case Kind::null: out += "null"; return;
-    case Kind::boolean: out += boolean_ ? "true" : "false"; return;
-    case Kind::number: out += exact_ ? std::to_string(integer_) : number_text(number_); return;
-    case Kind::string: out += json_quote(string_); return;
+    case Kind::null:
+      out += "null";
+      return;
+    case Kind::boolean:
+      out += boolean_ ? "true" : "false";
+      return;
+    case Kind::number:
+      out += exact_ ? std::to_string(integer_) : number_text(number_);
+      return;
+    case Kind::string:
+      out += json_quote(string_);
+      return;
     case Kind::array: {
       out += '[';
       for (size_t i = 0; i < items_.size(); ++i) {

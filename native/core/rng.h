@@ -1,6 +1,6 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011).
-// A number is a pure function of (seed, stream, index), so a sampled token depends on its sequence and position only,
-// never on the batch, the threads or what was drawn before.
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",
+// 2011). A number is a pure function of (seed, stream, index), so a sampled token depends on its sequence and
+// position only, never on the batch, the threads or what was drawn before.
 #pragma once
 #include <array>
 #include <cstdint>

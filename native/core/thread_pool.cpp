@@ -80,8 +80,8 @@ class Pool {
     if (sleeping_ > 0) wake_.notify_all();
   }
 
-  // A worker that has not joined by now finds the region closed; only those inside are waited for, so a caller
-  // never waits for a thread that the system has not scheduled yet.
+  // A worker that has not joined by now finds the region closed; only those inside are waited for, so a
+  // caller never waits for a thread that the system has not scheduled yet.
   void close() {
     std::unique_lock lock(mutex_);
     open_ = false;

@@ -1,4 +1,5 @@
-// The one thread pool of the process. Results never depend on the number of threads: work items are independent.
+// The one thread pool of the process. Results never depend on the number of threads: work items are
+// independent.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,8 +10,8 @@ namespace adjudge {
 void set_threads(int threads);
 int threads();
 
-// Runs body(item, worker) for item in [0, items), in any order; worker in [0, threads()). One region runs at a time;
-// a caller on another thread waits for its turn (first come, first served).
+// Runs body(item, worker) for item in [0, items), in any order; worker in [0, threads()). One region runs at
+// a time; a caller on another thread waits for its turn (first come, first served).
 void parallel_for(int64_t items, const std::function<void(int64_t item, int worker)>& body);
 
 }  // namespace adjudge

@@ -12,9 +12,9 @@ namespace adjudge {
 namespace {
 
 // Blocking changes no bits: a chain that is cut continues from C (or from scratch) in full f32.
-constexpr int64_t depth_block = 256;    // one panel's block stays in the first-level cache
-constexpr int64_t row_block = 96;       // an A block of 96 KiB stays in the second-level cache
-constexpr int64_t column_block = 512;   // upper bound; smaller when there are few tiles for the threads
+constexpr int64_t depth_block = 256;   // one panel's block stays in the first-level cache
+constexpr int64_t row_block = 96;      // an A block of 96 KiB stays in the second-level cache
+constexpr int64_t column_block = 512;  // upper bound; smaller when there are few tiles for the threads
 constexpr int64_t max_width = 32;
 constexpr int64_t tiles_per_thread = 6;
 
@@ -22,10 +22,13 @@ const GemmKernels& kernels() {
   static const GemmKernels& selected = []() -> const GemmKernels& {
     switch (selected_instruction_set()) {
 #if defined(__x86_64__)
-      case InstructionSet::avx512: return gemm_avx512;
-      case InstructionSet::avx2: return gemm_avx2;
+      case InstructionSet::avx512:
+        return gemm_avx512;
+      case InstructionSet::avx2:
+        return gemm_avx2;
 #endif
-      default: return gemm_portable;
+      default:
+        return gemm_portable;
     }
   }();
   return selected;
@@ -49,7 +52,8 @@ float* scratch(std::vector<float>& buffer, int64_t count) {
 }
 
 // out[p, i] = A[i, p]: the order in which a register tile reads its rows.
-void pack_rows(const Problem& problem, int64_t row, int64_t rows, int64_t depth_begin, int64_t depth, float* out) {
+void pack_rows(const Problem& problem, int64_t row, int64_t rows, int64_t depth_begin, int64_t depth,
+               float* out) {
   const float* a = problem.a + row * problem.row_stride + depth_begin * problem.depth_stride;
   if (problem.depth_stride == 1) {
     kernels().transpose(a, problem.row_stride, rows, depth, out, rows);
@@ -89,7 +93,8 @@ void block(const Problem& problem, int64_t row_begin, int64_t rows, int64_t colu
     const bool last = depth_begin + depth >= problem.k;
     for (int64_t piece = 0; piece < split.pieces; ++piece) {
       const int64_t first = split.begin(piece);
-      pack_rows(problem, row_begin + first, split.begin(piece + 1) - first, depth_begin, depth, a + first * depth);
+      pack_rows(problem, row_begin + first, split.begin(piece + 1) - first, depth_begin, depth,
+                a + first * depth);
     }
     for (int64_t column = 0; column < columns; column += width) {
       const float* panel = problem.packed + (column_begin + column) * problem.k + depth_begin * width;
@@ -119,15 +124,16 @@ void block(const Problem& problem, int64_t row_begin, int64_t rows, int64_t colu
           }
         }
         kernel.tile(count, depth, a + first * depth, panel, edge, width, resume, accumulate);
-        for (int64_t i = 0; i < count; ++i) std::memcpy(c + i * problem.ldc, edge + i * width, valid * sizeof(float));
+        for (int64_t i = 0; i < count; ++i)
+          std::memcpy(c + i * problem.ldc, edge + i * width, valid * sizeof(float));
       }
     }
     depth_begin += depth;
   } while (depth_begin < problem.k);
 }
 
-// Tiles of C: rows first, so that neighbours in the order share their part of B. Row tiles end at multiples of the
-// register tile's rows; only the last holds a remainder.
+// Tiles of C: rows first, so that neighbours in the order share their part of B. Row tiles end at multiples
+// of the register tile's rows; only the last holds a remainder.
 struct Tiling {
   int64_t units, unit_rows, row_tiles, columns, items;
   Tiling(const Problem& problem, int64_t workers) {
@@ -148,8 +154,8 @@ struct Tiling {
   }
 };
 
-void pack_panel(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k, int64_t panel,
-                float* packed) {
+void pack_panel(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k,
+                int64_t panel, float* packed) {
   const int64_t width = kernels().panel_width;
   const int64_t first = panel * width;
   const int64_t valid = std::min(width, n - first);
@@ -157,7 +163,8 @@ void pack_panel(const float* b, int64_t column_stride, int64_t depth_stride, int
   float* target = packed + first * k;
   if (valid < width) std::fill(target, target + width * k, 0.0f);
   if (column_stride == 1) {
-    for (int64_t p = 0; p < k; ++p) std::memcpy(target + p * width, source + p * depth_stride, valid * sizeof(float));
+    for (int64_t p = 0; p < k; ++p)
+      std::memcpy(target + p * width, source + p * depth_stride, valid * sizeof(float));
     return;
   }
   if (depth_stride == 1) {
@@ -186,14 +193,15 @@ size_t packed_floats(int64_t n, int64_t k) {
 }
 
 void pack(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k, float* packed) {
-  parallel_for(ceil_div(n, panel_width()), [&](int64_t panel, int) {
-    pack_panel(b, column_stride, depth_stride, n, k, panel, packed);
-  });
+  parallel_for(ceil_div(n, panel_width()),
+               [&](int64_t panel, int) { pack_panel(b, column_stride, depth_stride, n, k, panel, packed); });
 }
 
-void pack_serial(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k, float* packed) {
+void pack_serial(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k,
+                 float* packed) {
   const int64_t panels = ceil_div(n, panel_width());
-  for (int64_t panel = 0; panel < panels; ++panel) pack_panel(b, column_stride, depth_stride, n, k, panel, packed);
+  for (int64_t panel = 0; panel < panels; ++panel)
+    pack_panel(b, column_stride, depth_stride, n, k, panel, packed);
 }
 
 void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t depth_stride,

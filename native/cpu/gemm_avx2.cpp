@@ -1,5 +1,5 @@
-// Register tiles of 6 rows by 16 columns: 12 accumulators, two loads and one broadcast per depth step fill the 16
-// registers. Compiled for AVX2 and FMA: everything but the table is local to this file.
+// Register tiles of 6 rows by 16 columns: 12 accumulators, two loads and one broadcast per depth step fill
+// the 16 registers. Compiled for AVX2 and FMA: everything but the table is local to this file.
 #include <immintrin.h>
 
 #include "native/cpu/gemm_kernels.h"
@@ -48,12 +48,18 @@ void tile_rows(int64_t depth, const float* a, const float* panel, float* c, int6
 void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float* c, int64_t ldc, bool resume,
           bool accumulate) {
   switch (rows) {
-    case 1: return tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
-    case 2: return tile_rows<2>(depth, a, panel, c, ldc, resume, accumulate);
-    case 3: return tile_rows<3>(depth, a, panel, c, ldc, resume, accumulate);
-    case 4: return tile_rows<4>(depth, a, panel, c, ldc, resume, accumulate);
-    case 5: return tile_rows<5>(depth, a, panel, c, ldc, resume, accumulate);
-    default: return tile_rows<6>(depth, a, panel, c, ldc, resume, accumulate);
+    case 1:
+      return tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
+    case 2:
+      return tile_rows<2>(depth, a, panel, c, ldc, resume, accumulate);
+    case 3:
+      return tile_rows<3>(depth, a, panel, c, ldc, resume, accumulate);
+    case 4:
+      return tile_rows<4>(depth, a, panel, c, ldc, resume, accumulate);
+    case 5:
+      return tile_rows<5>(depth, a, panel, c, ldc, resume, accumulate);
+    default:
+      return tile_rows<6>(depth, a, panel, c, ldc, resume, accumulate);
   }
 }
 

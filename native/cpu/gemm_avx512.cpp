@@ -1,5 +1,5 @@
-// Register tiles of 12 rows by 32 columns: 24 accumulators, two loads and one broadcast per depth step fit the 32
-// registers. Compiled for AVX-512: everything but the table is local to this file.
+// Register tiles of 12 rows by 32 columns: 24 accumulators, two loads and one broadcast per depth step fit
+// the 32 registers. Compiled for AVX-512: everything but the table is local to this file.
 #include <immintrin.h>
 
 #include "native/cpu/gemm_kernels.h"
@@ -48,18 +48,30 @@ void tile_rows(int64_t depth, const float* a, const float* panel, float* c, int6
 void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float* c, int64_t ldc, bool resume,
           bool accumulate) {
   switch (rows) {
-    case 1: return tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
-    case 2: return tile_rows<2>(depth, a, panel, c, ldc, resume, accumulate);
-    case 3: return tile_rows<3>(depth, a, panel, c, ldc, resume, accumulate);
-    case 4: return tile_rows<4>(depth, a, panel, c, ldc, resume, accumulate);
-    case 5: return tile_rows<5>(depth, a, panel, c, ldc, resume, accumulate);
-    case 6: return tile_rows<6>(depth, a, panel, c, ldc, resume, accumulate);
-    case 7: return tile_rows<7>(depth, a, panel, c, ldc, resume, accumulate);
-    case 8: return tile_rows<8>(depth, a, panel, c, ldc, resume, accumulate);
-    case 9: return tile_rows<9>(depth, a, panel, c, ldc, resume, accumulate);
-    case 10: return tile_rows<10>(depth, a, panel, c, ldc, resume, accumulate);
-    case 11: return tile_rows<11>(depth, a, panel, c, ldc, resume, accumulate);
-    default: return tile_rows<12>(depth, a, panel, c, ldc, resume, accumulate);
+    case 1:
+      return tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
+    case 2:
+      return tile_rows<2>(depth, a, panel, c, ldc, resume, accumulate);
+    case 3:
+      return tile_rows<3>(depth, a, panel, c, ldc, resume, accumulate);
+    case 4:
+      return tile_rows<4>(depth, a, panel, c, ldc, resume, accumulate);
+    case 5:
+      return tile_rows<5>(depth, a, panel, c, ldc, resume, accumulate);
+    case 6:
+      return tile_rows<6>(depth, a, panel, c, ldc, resume, accumulate);
+    case 7:
+      return tile_rows<7>(depth, a, panel, c, ldc, resume, accumulate);
+    case 8:
+      return tile_rows<8>(depth, a, panel, c, ldc, resume, accumulate);
+    case 9:
+      return tile_rows<9>(depth, a, panel, c, ldc, resume, accumulate);
+    case 10:
+      return tile_rows<10>(depth, a, panel, c, ldc, resume, accumulate);
+    case 11:
+      return tile_rows<11>(depth, a, panel, c, ldc, resume, accumulate);
+    default:
+      return tile_rows<12>(depth, a, panel, c, ldc, resume, accumulate);
   }
 }
 

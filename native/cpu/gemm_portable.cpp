@@ -1,4 +1,5 @@
-// Register tiles in plain C++: the code for processors without AVX2, and the twin the others are tested against.
+// Register tiles in plain C++: the code for processors without AVX2, and the twin the others are tested
+// against.
 #include "native/cpu/gemm_kernels.h"
 
 namespace adjudge {
@@ -27,10 +28,14 @@ void tile_rows(int64_t depth, const float* a, const float* panel, float* c, int6
 void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float* c, int64_t ldc, bool resume,
           bool accumulate) {
   switch (rows) {
-    case 1: return tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
-    case 2: return tile_rows<2>(depth, a, panel, c, ldc, resume, accumulate);
-    case 3: return tile_rows<3>(depth, a, panel, c, ldc, resume, accumulate);
-    default: return tile_rows<4>(depth, a, panel, c, ldc, resume, accumulate);
+    case 1:
+      return tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
+    case 2:
+      return tile_rows<2>(depth, a, panel, c, ldc, resume, accumulate);
+    case 3:
+      return tile_rows<3>(depth, a, panel, c, ldc, resume, accumulate);
+    default:
+      return tile_rows<4>(depth, a, panel, c, ldc, resume, accumulate);
   }
 }
 

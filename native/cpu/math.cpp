@@ -10,7 +10,7 @@
 namespace adjudge {
 namespace {
 
-constexpr int64_t chunk = 16384;       // elements of one work item: fixed, so sums do not depend on the threads
+constexpr int64_t chunk = 16384;  // elements of one work item: fixed, so sums do not depend on the threads
 constexpr int64_t column_chunk = 128;  // columns of one work item of a reduction over rows
 
 const MathKernels& kernels() {
@@ -50,11 +50,12 @@ void rms_norm(const float* x, const float* weight, float epsilon, int64_t rows, 
   });
 }
 
-void rms_norm_backward(const float* x, const float* weight, const float* inverse_rms, const float* dy, int64_t rows,
-                       int64_t width, float* dx, float* dweight) {
+void rms_norm_backward(const float* x, const float* weight, const float* inverse_rms, const float* dy,
+                       int64_t rows, int64_t width, float* dx, float* dweight) {
   if (dweight != nullptr && rows > 0) {
     in_chunks(width, column_chunk, [&](int64_t begin, int64_t count) {
-      kernels().rms_norm_backward_weight(x + begin, inverse_rms, dy + begin, rows, width, count, dweight + begin);
+      kernels().rms_norm_backward_weight(x + begin, inverse_rms, dy + begin, rows, width, count,
+                                         dweight + begin);
     });
   }
   in_chunks(rows, rows_per_chunk(width), [&](int64_t begin, int64_t count) {
@@ -66,10 +67,12 @@ void rms_norm_backward(const float* x, const float* weight, const float* inverse
 }
 
 void swiglu(const float* gate, const float* up, int64_t count, float* y) {
-  in_chunks(count, chunk, [&](int64_t at, int64_t size) { kernels().swiglu(gate + at, up + at, size, y + at); });
+  in_chunks(count, chunk,
+            [&](int64_t at, int64_t size) { kernels().swiglu(gate + at, up + at, size, y + at); });
 }
 
-void swiglu_backward(const float* gate, const float* up, const float* dy, int64_t count, float* dgate, float* dup) {
+void swiglu_backward(const float* gate, const float* up, const float* dy, int64_t count, float* dgate,
+                     float* dup) {
   in_chunks(count, chunk, [&](int64_t at, int64_t size) {
     kernels().swiglu_backward(gate + at, up + at, dy + at, size, dgate + at, dup + at);
   });
@@ -107,16 +110,15 @@ double sum_of_squares(const float* x, int64_t count) {
   return total;
 }
 
-void adamw(float* w, const float* g, float* m, float* v, int64_t count, float learning_rate, float beta1, float beta2,
-           float epsilon, float weight_decay, float bias1, float bias2, float gradient_scale) {
+void adamw(float* w, const float* g, float* m, float* v, int64_t count, float learning_rate, float beta1,
+           float beta2, float epsilon, float weight_decay, float bias1, float bias2, float gradient_scale) {
   const AdamW step{learning_rate, beta1, beta2, epsilon, weight_decay, bias1, bias2, gradient_scale};
-  in_chunks(count, chunk, [&](int64_t at, int64_t size) {
-    kernels().adamw(w + at, g + at, m + at, v + at, size, step);
-  });
+  in_chunks(count, chunk,
+            [&](int64_t at, int64_t size) { kernels().adamw(w + at, g + at, m + at, v + at, size, step); });
 }
 
-void rope(float* x, int64_t rows, int64_t heads, int64_t head_dim, int64_t row_stride, const int32_t* positions,
-          const float* cosine, const float* sine, bool inverse) {
+void rope(float* x, int64_t rows, int64_t heads, int64_t head_dim, int64_t row_stride,
+          const int32_t* positions, const float* cosine, const float* sine, bool inverse) {
   const int64_t half = head_dim / 2;
   const float sign = inverse ? -1.0f : 1.0f;
   for (int64_t row = 0; row < rows; ++row) {

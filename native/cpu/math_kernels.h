@@ -1,5 +1,5 @@
-// The table of row and range operations; see math.h for what each computes. Every instruction set runs the same
-// sequence of f32 operations (no contraction), so the bits agree between them.
+// The table of row and range operations; see math.h for what each computes. Every instruction set runs the
+// same sequence of f32 operations (no contraction), so the bits agree between them.
 #pragma once
 #include <cstdint>
 
@@ -21,8 +21,8 @@ struct MathKernels {
                           float* dup);
   void (*add)(float* x, const float* y, int64_t count);
   float (*log_sum_exp)(const float* logits, int64_t count, float scale, float* entropy);
-  void (*log_prob_gradient)(float* logits, int64_t count, float scale, float lse, float entropy, int32_t target,
-                            float coefficient, float entropy_coefficient);
+  void (*log_prob_gradient)(float* logits, int64_t count, float scale, float lse, float entropy,
+                            int32_t target, float coefficient, float entropy_coefficient);
   float (*softmax_row)(float* scores, int64_t count, int64_t count_padded, float scale);
   void (*exp_minus)(float* scores, int64_t count, int64_t count_padded, float scale, float lse);
   double (*sum_of_squares)(const float* x, int64_t count);

@@ -7,7 +7,7 @@ namespace adjudge {
 namespace {
 
 constexpr int64_t lanes = 8;
-constexpr int64_t sum_block = 4096;  // f32 partial sums of this many terms are gathered in f64
+constexpr int64_t sum_block = 4096;             // f32 partial sums of this many terms are gathered in f64
 constexpr float smallest_difference = -104.0f;  // e^-104 is 0 in f32; keeps 0 * -inf out of the entropy
 
 float rms_norm_row(const float* x, const float* weight, float epsilon, int64_t width, float* y) {
@@ -21,7 +21,8 @@ float rms_norm_row(const float* x, const float* weight, float epsilon, int64_t w
     }
     total += sum_of_lanes(sum);
   }
-  const float inverse = static_cast<float>(1.0 / __builtin_sqrt(total / static_cast<double>(width) + epsilon));
+  const float inverse =
+      static_cast<float>(1.0 / __builtin_sqrt(total / static_cast<double>(width) + epsilon));
   for (int64_t i = 0; i < width; i += lanes) {
     store(y + i, width - i, load(x + i, width - i, 0.0f) * inverse * load(weight + i, width - i, 0.0f));
   }
@@ -29,8 +30,8 @@ float rms_norm_row(const float* x, const float* weight, float epsilon, int64_t w
 }
 
 // With x̂ = x r and r = 1 / rms: dx = r (w dy - x̂ mean(w dy x̂)).
-void rms_norm_backward_row(const float* x, const float* weight, float inverse_rms, const float* dy, int64_t width,
-                           float* dx) {
+void rms_norm_backward_row(const float* x, const float* weight, float inverse_rms, const float* dy,
+                           int64_t width, float* dx) {
   double total = 0.0;
   for (int64_t begin = 0; begin < width; begin += sum_block) {
     const int64_t end = begin + sum_block < width ? begin + sum_block : width;
@@ -49,8 +50,8 @@ void rms_norm_backward_row(const float* x, const float* weight, float inverse_rm
   }
 }
 
-void rms_norm_backward_weight(const float* x, const float* inverse_rms, const float* dy, int64_t rows, int64_t width,
-                              int64_t columns, float* dweight) {
+void rms_norm_backward_weight(const float* x, const float* inverse_rms, const float* dy, int64_t rows,
+                              int64_t width, int64_t columns, float* dweight) {
   for (int64_t i = 0; i < columns; i += lanes) {
     const int64_t left = columns - i;
     f32x8 sum = load(dweight + i, left, 0.0f);
@@ -70,7 +71,8 @@ void swiglu(const float* gate, const float* up, int64_t count, float* y) {
 }
 
 // d silu(g) / dg = s (1 + g (1 - s)), s = sigmoid(g).
-void swiglu_backward(const float* gate, const float* up, const float* dy, int64_t count, float* dgate, float* dup) {
+void swiglu_backward(const float* gate, const float* up, const float* dy, int64_t count, float* dgate,
+                     float* dup) {
   for (int64_t i = 0; i < count; i += lanes) {
     const int64_t left = count - i;
     const f32x8 g = load(gate + i, left, 0.0f);
@@ -90,7 +92,8 @@ void add(float* x, const float* y, int64_t count) {
 
 float maximum_of(const float* x, int64_t count) {
   f32x8 result = splat(-__builtin_inff());
-  for (int64_t i = 0; i < count; i += lanes) result = maximum(load(x + i, count - i, -__builtin_inff()), result);
+  for (int64_t i = 0; i < count; i += lanes)
+    result = maximum(load(x + i, count - i, -__builtin_inff()), result);
   return maximum_of_lanes(result);
 }
 
@@ -144,7 +147,8 @@ float softmax_row(float* scores, int64_t count, int64_t count_padded, float scal
   }
   const float sum = sum_of_lanes(sums);
   const float inverse = 1.0f / sum;
-  for (int64_t i = 0; i < count; i += lanes) store(scores + i, count - i, load(scores + i, count - i, 0.0f) * inverse);
+  for (int64_t i = 0; i < count; i += lanes)
+    store(scores + i, count - i, load(scores + i, count - i, 0.0f) * inverse);
   for (int64_t i = count; i < count_padded; ++i) scores[i] = 0.0f;
   return top + __builtin_logf(sum);
 }
@@ -160,9 +164,11 @@ double sum_of_squares(const float* x, int64_t count) {
   double sums[lanes] = {};
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
-    for (int64_t j = 0; j < lanes; ++j) sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
+    for (int64_t j = 0; j < lanes; ++j)
+      sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
   }
-  for (int64_t j = 0; i + j < count; ++j) sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
+  for (int64_t j = 0; i + j < count; ++j)
+    sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 

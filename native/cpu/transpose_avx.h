@@ -1,5 +1,5 @@
-// target[c * target_stride + r] = source[r * source_stride + c] in blocks of 8 by 8. Static, for the same reason as
-// vector8.h: it is compiled once per instruction set.
+// target[c * target_stride + r] = source[r * source_stride + c] in blocks of 8 by 8. Static, for the same
+// reason as vector8.h: it is compiled once per instruction set.
 #pragma once
 #include <immintrin.h>
 
@@ -8,8 +8,8 @@
 namespace adjudge {
 namespace {
 
-inline __attribute__((always_inline)) void transpose_block(const float* source, int64_t source_stride, float* target,
-                                                           int64_t target_stride) {
+inline __attribute__((always_inline)) void transpose_block(const float* source, int64_t source_stride,
+                                                           float* target, int64_t target_stride) {
   __m256 row[8], pair[8], quad[8];
   for (int i = 0; i < 8; ++i) row[i] = _mm256_loadu_ps(source + i * source_stride);
   for (int i = 0; i < 8; i += 2) {
@@ -33,14 +33,16 @@ void transpose(const float* source, int64_t source_stride, int64_t rows, int64_t
   const int64_t whole_rows = rows & ~int64_t{7}, whole_columns = columns & ~int64_t{7};
   for (int64_t c = 0; c < whole_columns; c += 8) {
     for (int64_t r = 0; r < whole_rows; r += 8) {
-      transpose_block(source + r * source_stride + c, source_stride, target + c * target_stride + r, target_stride);
+      transpose_block(source + r * source_stride + c, source_stride, target + c * target_stride + r,
+                      target_stride);
     }
     for (int64_t r = whole_rows; r < rows; ++r) {
       for (int64_t i = c; i < c + 8; ++i) target[i * target_stride + r] = source[r * source_stride + i];
     }
   }
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = whole_columns; c < columns; ++c) target[c * target_stride + r] = source[r * source_stride + c];
+    for (int64_t c = whole_columns; c < columns; ++c)
+      target[c * target_stride + r] = source[r * source_stride + c];
   }
 }
 

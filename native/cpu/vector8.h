@@ -1,6 +1,6 @@
-// Eight floats as one value, by the compiler's vector extension: AVX registers where the including file is compiled
-// for them, pairs of SSE or NEON registers elsewhere, with the same bits. Everything is static: a file compiled for
-// AVX2 must not leave a shared copy behind for the linker to pick.
+// Eight floats as one value, by the compiler's vector extension: AVX registers where the including file is
+// compiled for them, pairs of SSE or NEON registers elsewhere, with the same bits. Everything is static: a
+// file compiled for AVX2 must not leave a shared copy behind for the linker to pick.
 #pragma once
 #include <cstdint>
 
@@ -19,7 +19,9 @@ typedef f32x8 f32x8_unaligned __attribute__((aligned(4), may_alias));
 
 #define ADJUDGE_INLINE [[maybe_unused]] static inline __attribute__((always_inline))
 
-ADJUDGE_INLINE f32x8 splat(float value) { return f32x8{value, value, value, value, value, value, value, value}; }
+ADJUDGE_INLINE f32x8 splat(float value) {
+  return f32x8{value, value, value, value, value, value, value, value};
+}
 
 ADJUDGE_INLINE f32x8 load(const float* from) { return *reinterpret_cast<const f32x8_unaligned*>(from); }
 
@@ -61,9 +63,9 @@ ADJUDGE_INLINE float maximum_of_lanes(const f32x8& x) {
   return result;
 }
 
-// e^x to about one unit in the last place: x = n ln2 + r with |r| <= ln2 / 2 (ln2 in two parts so that n * high is
-// exact), a degree-6 polynomial in r (Cephes, Moshier 1992), times 2^n. Below -87.3 the result is 0, above 88.3 it
-// stays at e^88.3; NaN stays NaN.
+// e^x to about one unit in the last place: x = n ln2 + r with |r| <= ln2 / 2 (ln2 in two parts so that n *
+// high is exact), a degree-6 polynomial in r (Cephes, Moshier 1992), times 2^n. Below -87.3 the result is 0,
+// above 88.3 it stays at e^88.3; NaN stays NaN.
 ADJUDGE_INLINE f32x8 exponential(const f32x8& x) {
   const f32x8 limited = x > splat(88.3f) ? splat(88.3f) : x;
   const f32x8 magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer

@@ -20,24 +20,30 @@ constexpr uint64_t maximum_array_items = 1 << 23;  // large vocabularies have un
 // The names of the format's tensor types, for messages.
 std::string ggml_type_name(uint32_t type) {
   static const std::map<uint32_t, const char*> names = {
-      {0, "F32"},      {1, "F16"},      {2, "Q4_0"},    {3, "Q4_1"},   {6, "Q5_0"},   {7, "Q5_1"},
-      {8, "Q8_0"},     {9, "Q8_1"},     {10, "Q2_K"},   {11, "Q3_K"},  {12, "Q4_K"},  {13, "Q5_K"},
-      {14, "Q6_K"},    {15, "Q8_K"},    {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
-      {20, "IQ4_NL"},  {21, "IQ3_S"},   {22, "IQ2_S"},  {23, "IQ4_XS"}, {24, "I8"},    {25, "I16"},
-      {26, "I32"},     {27, "I64"},     {28, "F64"},    {29, "IQ1_M"}, {30, "BF16"},  {34, "TQ1_0"},
-      {35, "TQ2_0"},   {39, "MXFP4"}};
+      {0, "F32"},     {1, "F16"},    {2, "Q4_0"},     {3, "Q4_1"},    {6, "Q5_0"},     {7, "Q5_1"},
+      {8, "Q8_0"},    {9, "Q8_1"},   {10, "Q2_K"},    {11, "Q3_K"},   {12, "Q4_K"},    {13, "Q5_K"},
+      {14, "Q6_K"},   {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
+      {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"},   {23, "IQ4_XS"}, {24, "I8"},      {25, "I16"},
+      {26, "I32"},    {27, "I64"},   {28, "F64"},     {29, "IQ1_M"},  {30, "BF16"},    {34, "TQ1_0"},
+      {35, "TQ2_0"},  {39, "MXFP4"}};
   const auto found = names.find(type);
   return found == names.end() ? "number " + std::to_string(type) : found->second;
 }
 
 std::optional<StoredType> supported_type(uint32_t type) {
   switch (type) {
-    case 0: return StoredType::f32;
-    case 1: return StoredType::f16;
-    case 3: return StoredType::q4_1;
-    case 8: return StoredType::q8_0;
-    case 30: return StoredType::bf16;
-    default: return std::nullopt;
+    case 0:
+      return StoredType::f32;
+    case 1:
+      return StoredType::f16;
+    case 3:
+      return StoredType::q4_1;
+    case 8:
+      return StoredType::q8_0;
+    case 30:
+      return StoredType::bf16;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -78,43 +84,58 @@ class Reader {
     return text;
   }
 
-  // A count of things that take at least `smallest` bytes each: one that lies is found before memory is asked for.
+  // A count of things that take at least `smallest` bytes each: one that lies is found before memory is asked
+  // for.
   uint64_t count(size_t smallest, const std::string& what) {
     const auto value = number<uint64_t>(what);
     if (value > left() / smallest) {
-      fail(what + " says " + std::to_string(value) + ", more than the file has room for; it is cut off or damaged");
+      fail(what + " says " + std::to_string(value) +
+           ", more than the file has room for; it is cut off or damaged");
     }
     return value;
   }
 
   Json value(uint32_t type, const std::string& what, int depth) {
     switch (type) {
-      case 0: return Json(static_cast<int64_t>(number<uint8_t>(what)));
-      case 1: return Json(static_cast<int64_t>(number<int8_t>(what)));
-      case 2: return Json(static_cast<int64_t>(number<uint16_t>(what)));
-      case 3: return Json(static_cast<int64_t>(number<int16_t>(what)));
-      case 4: return Json(static_cast<int64_t>(number<uint32_t>(what)));
-      case 5: return Json(static_cast<int64_t>(number<int32_t>(what)));
-      case 6: return Json(shortest_double(number<float>(what)));
-      case 7: return Json(number<uint8_t>(what) != 0);
-      case 8: return Json(string(what));
-      case 9: return array(what, depth + 1);
+      case 0:
+        return Json(static_cast<int64_t>(number<uint8_t>(what)));
+      case 1:
+        return Json(static_cast<int64_t>(number<int8_t>(what)));
+      case 2:
+        return Json(static_cast<int64_t>(number<uint16_t>(what)));
+      case 3:
+        return Json(static_cast<int64_t>(number<int16_t>(what)));
+      case 4:
+        return Json(static_cast<int64_t>(number<uint32_t>(what)));
+      case 5:
+        return Json(static_cast<int64_t>(number<int32_t>(what)));
+      case 6:
+        return Json(shortest_double(number<float>(what)));
+      case 7:
+        return Json(number<uint8_t>(what) != 0);
+      case 8:
+        return Json(string(what));
+      case 9:
+        return array(what, depth + 1);
       case 10: {
         const auto large = number<uint64_t>(what);
         constexpr auto largest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
         return large <= largest ? Json(static_cast<int64_t>(large)) : Json(static_cast<double>(large));
       }
-      case 11: return Json(number<int64_t>(what));
-      case 12: return Json(number<double>(what));
-      default: fail(what + " has the unknown value type " + std::to_string(type));
+      case 11:
+        return Json(number<int64_t>(what));
+      case 12:
+        return Json(number<double>(what));
+      default:
+        fail(what + " has the unknown value type " + std::to_string(type));
     }
   }
 
  private:
   void need(uint64_t size, const std::string& what) const {
     if (size > left()) {
-      fail(what + " needs " + std::to_string(size) + " bytes at byte " + std::to_string(position_) + " but only " +
-           std::to_string(left()) + " are left; the file is cut off or damaged");
+      fail(what + " needs " + std::to_string(size) + " bytes at byte " + std::to_string(position_) +
+           " but only " + std::to_string(left()) + " are left; the file is cut off or damaged");
     }
   }
 
@@ -125,7 +146,8 @@ class Reader {
     if (type >= std::size(smallest)) fail(what + " has the unknown value type " + std::to_string(type));
     const uint64_t items = count(smallest[type], "the length of " + what);
     array_items_ += items;
-    if (array_items_ > maximum_array_items) fail("its metadata arrays hold more than " + std::to_string(maximum_array_items) + " values");
+    if (array_items_ > maximum_array_items)
+      fail("its metadata arrays hold more than " + std::to_string(maximum_array_items) + " values");
     std::vector<Json> values;
     values.reserve(items);
     for (uint64_t i = 0; i < items; ++i) values.push_back(value(type, what, depth));
@@ -149,11 +171,14 @@ Placed read_tensor_info(Reader& reader) {
   tensor.name = reader.string("a tensor's name");
   const std::string what = "tensor " + json_quote(tensor.name);
   const auto dimensions = reader.number<uint32_t>(what);
-  if (dimensions > maximum_dimensions) reader.fail(what + " has " + std::to_string(dimensions) + " dimensions; 4 at most");
+  if (dimensions > maximum_dimensions)
+    reader.fail(what + " has " + std::to_string(dimensions) + " dimensions; 4 at most");
   for (uint32_t i = 0; i < dimensions; ++i) {
     const auto size = reader.number<uint64_t>(what);
-    if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) reader.fail(what + " has a dimension too large");
-    tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(size));  // the first one is the contiguous one
+    if (size > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+      reader.fail(what + " has a dimension too large");
+    tensor.shape.insert(tensor.shape.begin(),
+                        static_cast<int64_t>(size));  // the first one is the contiguous one
   }
   const auto type = reader.number<uint32_t>(what);
   placed.offset = reader.number<uint64_t>(what);
@@ -161,13 +186,15 @@ Placed read_tensor_info(Reader& reader) {
   if (!elements) reader.fail(what + ": its dimensions multiply to more than 64 bits hold");
   const std::optional<StoredType> supported = supported_type(type);
   if (!supported) {
-    throw Error("UNSUPPORTED_TENSOR_TYPE", what + " is stored as " + ggml_type_name(type) +
-                                               "; supported: F32, F16, BF16, Q8_0, Q4_1. Convert the file, for "
-                                               "example with llama-quantize to Q8_0");
+    throw Error("UNSUPPORTED_TENSOR_TYPE",
+                what + " is stored as " + ggml_type_name(type) +
+                    "; supported: F32, F16, BF16, Q8_0, Q4_1. Convert the file, for "
+                    "example with llama-quantize to Q8_0");
   }
   tensor.type = *supported;
   try {
-    if (!tensor.shape.empty()) stored_bytes(tensor.type, tensor.shape.back());  // a row is a whole number of blocks
+    if (!tensor.shape.empty())
+      stored_bytes(tensor.type, tensor.shape.back());  // a row is a whole number of blocks
     tensor.bytes = stored_bytes(tensor.type, *elements);
   } catch (const Error& error) {
     reader.fail(what + ": " + error.what());
@@ -190,7 +217,9 @@ void check_overlap(const Reader& reader, std::vector<Placed>& placed) {
 
 }  // namespace
 
-GgufFile::GgufFile(std::span<const std::byte> bytes, std::string name) : name_(std::move(name)) { parse(bytes); }
+GgufFile::GgufFile(std::span<const std::byte> bytes, std::string name) : name_(std::move(name)) {
+  parse(bytes);
+}
 
 GgufFile::GgufFile(const std::string& path) : name_(path), file_(path) { parse(file_->bytes()); }
 
@@ -198,12 +227,14 @@ std::unique_ptr<GgufFile> open_gguf(const std::string& path) { return std::make_
 
 void GgufFile::parse(std::span<const std::byte> bytes) {
   Reader reader(bytes, name_);
-  if (bytes.size() < 4 || std::memcmp(bytes.data(), "GGUF", 4) != 0) reader.fail("does not begin with GGUF; not a GGUF file");
+  if (bytes.size() < 4 || std::memcmp(bytes.data(), "GGUF", 4) != 0)
+    reader.fail("does not begin with GGUF; not a GGUF file");
   reader.number<uint32_t>("the magic number");
   const auto version = reader.number<uint32_t>("the version");
   if (version != 3) {
-    reader.fail(version == 0x03000000u ? std::string("is a big-endian GGUF file; only little-endian ones are read")
-                                       : "is GGUF version " + std::to_string(version) + "; version 3 was expected");
+    reader.fail(version == 0x03000000u
+                    ? std::string("is a big-endian GGUF file; only little-endian ones are read")
+                    : "is GGUF version " + std::to_string(version) + "; version 3 was expected");
   }
   const uint64_t tensor_count = reader.count(24, "the number of tensors");
   const uint64_t key_count = reader.count(13, "the number of metadata keys");
@@ -234,7 +265,8 @@ void GgufFile::parse(std::span<const std::byte> bytes) {
   const uint64_t data_size = data_start < bytes.size() ? bytes.size() - data_start : 0;
   for (Placed& entry : placed) {
     const std::string what = "tensor " + json_quote(entry.tensor.name);
-    if (entry.offset % step != 0) reader.fail(what + ": its offset is not a multiple of " + std::to_string(alignment));
+    if (entry.offset % step != 0)
+      reader.fail(what + ": its offset is not a multiple of " + std::to_string(alignment));
     if (entry.offset > data_size || entry.tensor.bytes > data_size - entry.offset) {
       reader.fail(what + ": its data end past the end of the file; the file is cut off or damaged");
     }
@@ -291,7 +323,8 @@ const Json* GgufFile::value(std::string_view key) const {
 std::optional<int64_t> GgufFile::integer(const std::string& key) const {
   const Json* found = value(key);
   if (found == nullptr) return std::nullopt;
-  if (!found->integer()) throw Error("GGUF_INVALID", name_ + ": metadata key " + key + " is not a whole number");
+  if (!found->integer())
+    throw Error("GGUF_INVALID", name_ + ": metadata key " + key + " is not a whole number");
   return found->integer();
 }
 

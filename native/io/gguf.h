@@ -22,7 +22,8 @@ class GgufFile : public TensorSource {
  public:
   // Bytes in memory must outlive the object; name stands for the file in messages.
   GgufFile(std::span<const std::byte> bytes, std::string name);
-  // Throws GGUF_INVALID (naming key or tensor), UNSUPPORTED_TENSOR_TYPE, UNSUPPORTED_FAMILY, MappedFile's errors.
+  // Throws GGUF_INVALID (naming key or tensor), UNSUPPORTED_TENSOR_TYPE, UNSUPPORTED_FAMILY, MappedFile's
+  // errors.
   explicit GgufFile(const std::string& path);
 
   const StoredTensor* find(std::string_view name) const override;
@@ -52,8 +53,9 @@ std::unique_ptr<GgufFile> open_gguf(const std::string& path);
 std::string gguf_metadata_json(const GgufFile& file);
 
 // A config.json as Transformers would write it for the same model.
-// Throws GGUF_INVALID where a needed key is missing or does not fit the tensors, UNSUPPORTED_FAMILY for variants of
-// the architecture that are not the plain one (experts, partial rotary embedding, sliding window).
+// Throws GGUF_INVALID where a needed key is missing or does not fit the tensors, UNSUPPORTED_FAMILY for
+// variants of the architecture that are not the plain one (experts, partial rotary embedding, sliding
+// window).
 std::string gguf_config_json(const GgufFile& file);
 
 }  // namespace adjudge

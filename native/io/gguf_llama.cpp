@@ -24,7 +24,8 @@ int64_t required(const GgufFile& file, const std::string& key) {
   const std::optional<int64_t> value = file.integer(key);
   if (!value) invalid(file, "metadata key " + key + " is missing");
   if (*value < 1 || *value > std::numeric_limits<int32_t>::max()) {
-    invalid(file, "metadata key " + key + " is " + std::to_string(*value) + "; a positive 32-bit number was expected");
+    invalid(file, "metadata key " + key + " is " + std::to_string(*value) +
+                      "; a positive 32-bit number was expected");
   }
   return *value;
 }
@@ -33,12 +34,14 @@ int64_t head_dimension(const GgufFile& file) {
   if (file.integer("llama.attention.key_length")) return required(file, "llama.attention.key_length");
   const int64_t width = required(file, "llama.embedding_length");
   const int64_t heads = required(file, heads_key);
-  if (width % heads != 0) invalid(file, "llama.embedding_length is not a multiple of " + std::string(heads_key));
+  if (width % heads != 0)
+    invalid(file, "llama.embedding_length is not a multiple of " + std::string(heads_key));
   return width / heads;
 }
 
 int64_t key_value_heads(const GgufFile& file) {
-  return file.value(key_value_heads_key) == nullptr ? required(file, heads_key) : required(file, key_value_heads_key);
+  return file.value(key_value_heads_key) == nullptr ? required(file, heads_key)
+                                                    : required(file, key_value_heads_key);
 }
 
 // The divisors of the rotary frequencies that Llama 3's scaling gives; formula of Transformers'
@@ -61,13 +64,13 @@ std::vector<double> llama3_divisors(double theta, int64_t head_dim, double facto
   return divisors;
 }
 
-// GGUF keeps only the resulting divisors (rope_freqs), not the parameters. They are found again by trying the ones
-// that Llama 3 models use and comparing every divisor.
+// GGUF keeps only the resulting divisors (rope_freqs), not the parameters. They are found again by trying the
+// ones that Llama 3 models use and comparing every divisor.
 Json llama3_scaling(const GgufFile& file, const StoredTensor& stored, double theta, int64_t head_dim) {
   const int64_t count = element_count(stored);
   if (count != head_dim / 2) {
-    invalid(file, "tensor rope_freqs.weight has " + std::to_string(count) + " values; half the head dimension, " +
-                      std::to_string(head_dim / 2) + ", was expected");
+    invalid(file, "tensor rope_freqs.weight has " + std::to_string(count) +
+                      " values; half the head dimension, " + std::to_string(head_dim / 2) + ", was expected");
   }
   std::vector<float> given(static_cast<size_t>(count));
   read_all(stored, given.data());
@@ -75,7 +78,8 @@ Json llama3_scaling(const GgufFile& file, const StoredTensor& stored, double the
   constexpr double low = 1;
   constexpr double high = 4;
   std::vector<int64_t> contexts = {8192, 4096, 2048, 16384, 32768};
-  if (const auto stated = file.integer("llama.rope.scaling.original_context_length")) contexts.insert(contexts.begin(), *stated);
+  if (const auto stated = file.integer("llama.rope.scaling.original_context_length"))
+    contexts.insert(contexts.begin(), *stated);
   for (const int64_t context : contexts) {
     const auto expected = llama3_divisors(theta, head_dim, factor, low, high, static_cast<double>(context));
     bool same = true;
@@ -152,8 +156,8 @@ void set_llama_row_order(const GgufFile& file, const std::string& stored_name, S
     invalid(file, "tensor " + stored_name + " has " + std::to_string(row_count(tensor)) + " rows; " +
                       std::to_string(heads) + " heads of " + std::to_string(head_dim) + " were expected");
   }
-  // Stored: [heads, head_dim/2, 2, in]; Transformers: [heads, 2, head_dim/2, in]. Without data there is nothing to
-  // reorder, and a file that only claims many rows costs no memory.
+  // Stored: [heads, head_dim/2, 2, in]; Transformers: [heads, 2, head_dim/2, in]. Without data there is
+  // nothing to reorder, and a file that only claims many rows costs no memory.
   if (tensor.bytes == 0) return;
   tensor.row_order.resize(static_cast<size_t>(tensor.shape[0]));
   const int64_t half = head_dim / 2;
@@ -167,7 +171,8 @@ void set_llama_row_order(const GgufFile& file, const std::string& stored_name, S
 
 std::string gguf_config_json(const GgufFile& file) {
   const StoredTensor* embedding = file.find("model.embed_tokens.weight");
-  if (embedding == nullptr || embedding->shape.size() != 2) invalid(file, "tensor token_embd.weight is missing or no matrix");
+  if (embedding == nullptr || embedding->shape.size() != 2)
+    invalid(file, "tensor token_embd.weight is missing or no matrix");
   const int64_t width = required(file, "llama.embedding_length");
   if (embedding->shape[1] != width) {
     invalid(file, "tensor token_embd.weight has rows of " + std::to_string(embedding->shape[1]) +
@@ -179,26 +184,28 @@ std::string gguf_config_json(const GgufFile& file) {
   refuse_variants(file, head_dim);
   const double theta = file.number("llama.rope.freq_base").value_or(10000);
 
-  Json config = Json::object({{"architectures", Json::array({"LlamaForCausalLM"})},
-                              {"model_type", "llama"},
-                              {"hidden_size", width},
-                              {"intermediate_size", required(file, "llama.feed_forward_length")},
-                              {"num_hidden_layers", required(file, "llama.block_count")},
-                              {"num_attention_heads", required(file, heads_key)},
-                              {"num_key_value_heads", key_value_heads(file)},
-                              {"head_dim", head_dim},
-                              {"hidden_act", "silu"},
-                              {"rms_norm_eps", *epsilon},
-                              {"rope_theta", theta},
-                              {"rope_scaling", rope_scaling(file, theta, head_dim)},
-                              {"max_position_embeddings", required(file, "llama.context_length")},
-                              {"vocab_size", embedding->shape[0]},
-                              {"tie_word_embeddings", file.find("lm_head.weight") == nullptr},
-                              {"attention_bias", file.find("model.layers.0.self_attn.q_proj.bias") != nullptr},
-                              {"mlp_bias", file.find("model.layers.0.mlp.gate_proj.bias") != nullptr}});
-  const std::pair<const char*, const char*> token_ids[] = {{"bos_token_id", "tokenizer.ggml.bos_token_id"},
-                                                           {"eos_token_id", "tokenizer.ggml.eos_token_id"},
-                                                           {"pad_token_id", "tokenizer.ggml.padding_token_id"}};
+  Json config =
+      Json::object({{"architectures", Json::array({"LlamaForCausalLM"})},
+                    {"model_type", "llama"},
+                    {"hidden_size", width},
+                    {"intermediate_size", required(file, "llama.feed_forward_length")},
+                    {"num_hidden_layers", required(file, "llama.block_count")},
+                    {"num_attention_heads", required(file, heads_key)},
+                    {"num_key_value_heads", key_value_heads(file)},
+                    {"head_dim", head_dim},
+                    {"hidden_act", "silu"},
+                    {"rms_norm_eps", *epsilon},
+                    {"rope_theta", theta},
+                    {"rope_scaling", rope_scaling(file, theta, head_dim)},
+                    {"max_position_embeddings", required(file, "llama.context_length")},
+                    {"vocab_size", embedding->shape[0]},
+                    {"tie_word_embeddings", file.find("lm_head.weight") == nullptr},
+                    {"attention_bias", file.find("model.layers.0.self_attn.q_proj.bias") != nullptr},
+                    {"mlp_bias", file.find("model.layers.0.mlp.gate_proj.bias") != nullptr}});
+  const std::pair<const char*, const char*> token_ids[] = {
+      {"bos_token_id", "tokenizer.ggml.bos_token_id"},
+      {"eos_token_id", "tokenizer.ggml.eos_token_id"},
+      {"pad_token_id", "tokenizer.ggml.padding_token_id"}};
   for (const auto& [name, key] : token_ids) {
     const std::optional<int64_t> id = file.integer(key);
     config.set(name, id ? Json(*id) : Json());

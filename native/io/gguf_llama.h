@@ -7,7 +7,8 @@
 
 namespace adjudge {
 
-// `blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`. A name that has no counterpart stays as it is.
+// `blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`. A name that has no counterpart stays as
+// it is.
 std::string llama_tensor_name(const std::string& stored_name);
 
 // GGUF keeps the rows of q and k permuted for interleaved rotary pairs; Transformers rotates halves.

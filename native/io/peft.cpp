@@ -35,19 +35,23 @@ bool matches(const std::string& pattern, const std::string& path) {
 }
 
 // PEFT: re.match(rf"(.*\.)?({key})$", path)
-bool matches_end(const std::string& key, const std::string& path) { return matches("(.*\\.)?(" + key + ")", path); }
+bool matches_end(const std::string& key, const std::string& path) {
+  return matches("(.*\\.)?(" + key + ")", path);
+}
 
 void check_pattern(const std::string& source, const std::string& field, const std::string& pattern) {
   if (pattern.empty() || pattern.size() > maximum_pattern) {
     invalid(source, field + " is empty or longer than " + std::to_string(maximum_pattern) + " characters");
   }
   // The standard library's compiler recurses per group.
-  if (std::count(pattern.begin(), pattern.end(), '(') > 64) invalid(source, field + " has more than 64 groups");
+  if (std::count(pattern.begin(), pattern.end(), '(') > 64)
+    invalid(source, field + " has more than 64 groups");
   try {
     matches(pattern, "model");
   } catch (const std::regex_error& error) {
-    unsupported(source, field + " " + json_quote(pattern) + " is not a regular expression that can be read here (" +
-                            error.what() + "); list the module names instead");
+    unsupported(source, field + " " + json_quote(pattern) +
+                            " is not a regular expression that can be read here (" + error.what() +
+                            "); list the module names instead");
   }
 }
 
@@ -55,23 +59,44 @@ void check_pattern(const std::string& source, const std::string& field, const st
 bool is_unset(const Json* value) {
   if (value == nullptr) return true;
   switch (value->kind()) {
-    case Json::Kind::null: return true;
-    case Json::Kind::boolean: return !value->boolean();
-    case Json::Kind::number: return value->number() == 0;
-    case Json::Kind::string: return value->string().empty();
-    case Json::Kind::array: return value->items().empty();
-    case Json::Kind::object: return value->members().empty();
+    case Json::Kind::null:
+      return true;
+    case Json::Kind::boolean:
+      return !value->boolean();
+    case Json::Kind::number:
+      return value->number() == 0;
+    case Json::Kind::string:
+      return value->string().empty();
+    case Json::Kind::array:
+      return value->items().empty();
+    case Json::Kind::object:
+      return value->members().empty();
   }
   return false;
 }
 
-// Options that change the arithmetic and that this engine does not have: ignoring one would give wrong numbers.
+// Options that change the arithmetic and that this engine does not have: ignoring one would give wrong
+// numbers.
 void refuse_unsupported(const Json& json, const std::string& source) {
-  static constexpr const char* refused[] = {
-      "use_dora",        "modules_to_save",   "fan_in_fan_out",          "lora_bias",           "exclude_modules",
-      "layers_to_transform", "layers_pattern", "layer_replication",      "target_parameters",   "trainable_token_indices",
-      "use_qalora",      "use_bdlora",        "alora_invocation_tokens", "arrow_config",        "kasa_config",
-      "monteclora_config", "velora_config",   "ensure_weight_tying",     "megatron_config"};
+  static constexpr const char* refused[] = {"use_dora",
+                                            "modules_to_save",
+                                            "fan_in_fan_out",
+                                            "lora_bias",
+                                            "exclude_modules",
+                                            "layers_to_transform",
+                                            "layers_pattern",
+                                            "layer_replication",
+                                            "target_parameters",
+                                            "trainable_token_indices",
+                                            "use_qalora",
+                                            "use_bdlora",
+                                            "alora_invocation_tokens",
+                                            "arrow_config",
+                                            "kasa_config",
+                                            "monteclora_config",
+                                            "velora_config",
+                                            "ensure_weight_tying",
+                                            "megatron_config"};
   for (const char* key : refused) {
     const Json* value = json.find(key);
     if (!is_unset(value)) unsupported(source, std::string(key) + ": " + value->text() + " is not supported");
@@ -81,7 +106,8 @@ void refuse_unsupported(const Json& json, const std::string& source) {
   if (const Json* start = json.find("init_lora_weights"); start != nullptr) {
     for (const char* method : changed_base) {
       if (start->string().starts_with(method)) {
-        unsupported(source, "init_lora_weights: " + start->text() + " is not supported; convert it to plain LoRA first");
+        unsupported(source, "init_lora_weights: " + start->text() +
+                                " is not supported; convert it to plain LoRA first");
       }
     }
   }
@@ -121,8 +147,8 @@ void read_targets(const Json& json, const std::string& source, AdapterConfig& co
 int64_t read_rank(const Json& value, const std::string& source, const std::string& field) {
   const std::optional<int64_t> rank = value.integer();
   if (!rank || *rank < 1 || *rank > maximum_rank) {
-    invalid(source, field + " is " + value.text() + "; a whole number from 1 to " + std::to_string(maximum_rank) +
-                        " was expected");
+    invalid(source, field + " is " + value.text() + "; a whole number from 1 to " +
+                        std::to_string(maximum_rank) + " was expected");
   }
   return *rank;
 }
@@ -146,7 +172,8 @@ void read_pattern(const Json& json, const std::string& source, const char* field
 }
 
 template <typename T>
-T value_for(const std::vector<std::pair<std::string, T>>& patterns, const std::string& module_path, T otherwise) {
+T value_for(const std::vector<std::pair<std::string, T>>& patterns, const std::string& module_path,
+            T otherwise) {
   for (const auto& [key, value] : patterns) {
     if (matches_end(key, module_path)) return value;
   }
@@ -160,7 +187,8 @@ AdapterConfig parse_adapter_config(std::string_view text, const std::string& sou
   if (!json.is_object()) invalid(source, "an object was expected");
   const Json* type = json.find("peft_type");
   if (type == nullptr || type->string() != "LORA") {
-    unsupported(source, "peft_type: " + (type == nullptr ? "missing" : type->text()) + "; \"LORA\" was expected");
+    unsupported(source,
+                "peft_type: " + (type == nullptr ? "missing" : type->text()) + "; \"LORA\" was expected");
   }
   refuse_unsupported(json, source);
 
@@ -189,15 +217,20 @@ AdapterConfig parse_adapter_config(std::string_view text, const std::string& sou
 std::string adapter_config_json(const AdapterConfig& config) {
   Json targets;
   switch (config.targets) {
-    case AdapterConfig::Targets::all_linear: targets = Json("all-linear"); break;
-    case AdapterConfig::Targets::pattern: targets = Json(config.target_pattern); break;
+    case AdapterConfig::Targets::all_linear:
+      targets = Json("all-linear");
+      break;
+    case AdapterConfig::Targets::pattern:
+      targets = Json(config.target_pattern);
+      break;
     case AdapterConfig::Targets::list:
       targets = Json::array();
       for (const std::string& module : config.target_modules) targets.push(module);
   }
   // A whole alpha is written as an integer, as PEFT does.
   const auto plain = [](double value) {
-    return value == std::floor(value) && std::abs(value) < 1e15 ? Json(static_cast<int64_t>(value)) : Json(value);
+    return value == std::floor(value) && std::abs(value) < 1e15 ? Json(static_cast<int64_t>(value))
+                                                                : Json(value);
   };
   Json ranks = Json::object();
   for (const auto& [key, value] : config.rank_pattern) ranks.set(key, value);
@@ -232,13 +265,17 @@ std::string adapter_config_json(const AdapterConfig& config) {
 
 bool is_target(const AdapterConfig& config, const std::string& module_path) {
   switch (config.targets) {
-    case AdapterConfig::Targets::all_linear: return module_path != "lm_head" && !module_path.ends_with(".lm_head");
-    case AdapterConfig::Targets::pattern: return matches(config.target_pattern, module_path);
-    case AdapterConfig::Targets::list: break;
+    case AdapterConfig::Targets::all_linear:
+      return module_path != "lm_head" && !module_path.ends_with(".lm_head");
+    case AdapterConfig::Targets::pattern:
+      return matches(config.target_pattern, module_path);
+    case AdapterConfig::Targets::list:
+      break;
   }
-  return std::any_of(config.target_modules.begin(), config.target_modules.end(), [&](const std::string& module) {
-    return module_path == module || module_path.ends_with("." + module);
-  });
+  return std::any_of(config.target_modules.begin(), config.target_modules.end(),
+                     [&](const std::string& module) {
+                       return module_path == module || module_path.ends_with("." + module);
+                     });
 }
 
 int64_t adapter_rank(const AdapterConfig& config, const std::string& module_path) {
@@ -266,15 +303,17 @@ std::optional<std::pair<std::string, AdapterSide>> parse_adapter_tensor_name(con
                    a ? AdapterSide::a : AdapterSide::b);
 }
 
-std::map<std::string, AdapterModule> pair_adapter_tensors(const AdapterConfig& config, const TensorSource& tensors,
+std::map<std::string, AdapterModule> pair_adapter_tensors(const AdapterConfig& config,
+                                                          const TensorSource& tensors,
                                                           const std::string& source) {
   std::map<std::string, AdapterModule> modules;
   for (const std::string& name : tensors.names()) {
     const auto parsed = parse_adapter_tensor_name(name);
     if (!parsed) {
-      unsupported(source, "tensor " + json_quote(name) +
-                              " is no LoRA matrix of a linear layer; base_model.model.<module>.lora_A.weight or "
-                              ".lora_B.weight was expected");
+      unsupported(source,
+                  "tensor " + json_quote(name) +
+                      " is no LoRA matrix of a linear layer; base_model.model.<module>.lora_A.weight or "
+                      ".lora_B.weight was expected");
     }
     AdapterModule& module = modules[parsed->first];
     (parsed->second == AdapterSide::a ? module.a : module.b) = tensors.find(name);
@@ -284,7 +323,8 @@ std::map<std::string, AdapterModule> pair_adapter_tensors(const AdapterConfig& c
     if (module.a == nullptr || module.b == nullptr) {
       invalid(source, "module " + path + " has only one of its two LoRA matrices");
     }
-    if (!is_target(config, path)) invalid(source, "module " + path + " is not among the configuration's target_modules");
+    if (!is_target(config, path))
+      invalid(source, "module " + path + " is not among the configuration's target_modules");
     module.rank = adapter_rank(config, path);
     module.scale = adapter_scale(config, path);
     const auto& a = module.a->shape;
@@ -295,8 +335,9 @@ std::map<std::string, AdapterModule> pair_adapter_tensors(const AdapterConfig& c
         for (const int64_t dimension : shape) list.push(dimension);
         return list.text();
       };
-      invalid(source, "module " + path + ": lora_A is " + text(a) + " and lora_B " + text(b) + "; [r, in] and [out, r] with r = " +
-                          std::to_string(module.rank) + " were expected");
+      invalid(source, "module " + path + ": lora_A is " + text(a) + " and lora_B " + text(b) +
+                          "; [r, in] and [out, r] with r = " + std::to_string(module.rank) +
+                          " were expected");
     }
   }
   return modules;

@@ -15,8 +15,8 @@
 namespace adjudge {
 
 struct AdapterConfig {
-  // list: module names or ends of module paths; pattern: one regular expression; all_linear: every linear layer but
-  // the head.
+  // list: module names or ends of module paths; pattern: one regular expression; all_linear: every linear
+  // layer but the head.
   enum class Targets { list, pattern, all_linear };
 
   int64_t rank = 8;
@@ -26,15 +26,16 @@ struct AdapterConfig {
   Targets targets = Targets::list;
   std::vector<std::string> target_modules;  // list
   std::string target_pattern;               // pattern
-  // Regular expression of a module path's end → rank or alpha of the modules that match; the first match counts.
+  // Regular expression of a module path's end → rank or alpha of the modules that match; the first match
+  // counts.
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;
   std::string base_model;  // base_model_name_or_path
 };
 
 // Reads adapter_config.json. source names the file in messages.
-// Throws JSON_INVALID, ADAPTER_INVALID (wrong or missing values), ADAPTER_UNSUPPORTED (DoRA, other PEFT methods,
-// modules_to_save, biases, fan_in_fan_out, …).
+// Throws JSON_INVALID, ADAPTER_INVALID (wrong or missing values), ADAPTER_UNSUPPORTED (DoRA, other PEFT
+// methods, modules_to_save, biases, fan_in_fan_out, …).
 AdapterConfig parse_adapter_config(std::string_view text, const std::string& source);
 
 // adapter_config.json with every key that PEFT expects.
@@ -65,8 +66,10 @@ struct StoredAdapter {
   std::map<std::string, AdapterModule> modules;  // by module path
 };
 
-// Pairs an adapter's tensors by module and checks their shapes. Throws ADAPTER_INVALID and ADAPTER_UNSUPPORTED.
-std::map<std::string, AdapterModule> pair_adapter_tensors(const AdapterConfig& config, const TensorSource& tensors,
+// Pairs an adapter's tensors by module and checks their shapes. Throws ADAPTER_INVALID and
+// ADAPTER_UNSUPPORTED.
+std::map<std::string, AdapterModule> pair_adapter_tensors(const AdapterConfig& config,
+                                                          const TensorSource& tensors,
                                                           const std::string& source);
 
 // Opens an adapter's folder.

@@ -18,8 +18,9 @@ constexpr uint64_t maximum_header = 100'000'000;  // the format's own limit
 
 std::optional<StoredType> type_of(const std::string& dtype) {
   static const std::map<std::string, StoredType> types = {
-      {"F32", StoredType::f32}, {"F16", StoredType::f16}, {"BF16", StoredType::bf16}, {"F64", StoredType::f64},
-      {"I32", StoredType::i32}, {"I64", StoredType::i64}, {"U8", StoredType::u8},     {"BOOL", StoredType::boolean}};
+      {"F32", StoredType::f32}, {"F16", StoredType::f16},     {"BF16", StoredType::bf16},
+      {"F64", StoredType::f64}, {"I32", StoredType::i32},     {"I64", StoredType::i64},
+      {"U8", StoredType::u8},   {"BOOL", StoredType::boolean}};
   const auto found = types.find(dtype);
   return found == types.end() ? std::nullopt : std::optional(found->second);
 }
@@ -49,7 +50,9 @@ StoredTensor parse_entry(const std::string& file, const std::string& name, const
   const Json& dtype = member(file, name, entry, "dtype");
   const std::optional<StoredType> type = type_of(dtype.string());
   if (!type) {
-    invalid(file, name, "dtype " + dtype.text() + " is not supported; supported: F32, F16, BF16, F64, I32, I64, U8, BOOL");
+    invalid(
+        file, name,
+        "dtype " + dtype.text() + " is not supported; supported: F32, F16, BF16, F64, I32, I64, U8, BOOL");
   }
   tensor.type = *type;
 
@@ -62,7 +65,8 @@ StoredTensor parse_entry(const std::string& file, const std::string& name, const
   }
   const std::optional<int64_t> elements = checked_element_count(tensor.shape);
   size_t expected = 0;
-  if (!elements || __builtin_mul_overflow(static_cast<size_t>(*elements), stored_bytes(tensor.type, 1), &expected)) {
+  if (!elements ||
+      __builtin_mul_overflow(static_cast<size_t>(*elements), stored_bytes(tensor.type, 1), &expected)) {
     invalid(file, name, "shape " + shape.text() + " multiplies to more than 64 bits hold");
   }
 
@@ -74,13 +78,15 @@ StoredTensor parse_entry(const std::string& file, const std::string& name, const
     invalid(file, name, "data_offsets " + offsets.text() + " is not a pair [begin, end] with begin <= end");
   }
   if (static_cast<uint64_t>(*end) > data.size()) {
-    invalid(file, name, "its data end at byte " + std::to_string(*end) + " of a data section of " +
-                            std::to_string(data.size()) + " bytes; the file is cut off or damaged");
+    invalid(file, name,
+            "its data end at byte " + std::to_string(*end) + " of a data section of " +
+                std::to_string(data.size()) + " bytes; the file is cut off or damaged");
   }
   tensor.bytes = static_cast<size_t>(*end - *begin);
   if (tensor.bytes != expected) {
-    invalid(file, name, "shape " + shape.text() + " of " + dtype.string() + " needs " + std::to_string(expected) +
-                            " bytes but data_offsets give " + std::to_string(tensor.bytes));
+    invalid(file, name,
+            "shape " + shape.text() + " of " + dtype.string() + " needs " + std::to_string(expected) +
+                " bytes but data_offsets give " + std::to_string(tensor.bytes));
   }
   tensor.data = data.data() + *begin;
   return tensor;
@@ -98,9 +104,11 @@ void check_coverage(const std::string& file, const Tensors& tensors, std::span<c
   const StoredTensor* previous = nullptr;
   for (const StoredTensor* tensor : by_offset) {
     const auto begin = static_cast<size_t>(tensor->data - data.data());
-    if (begin < covered) invalid(file, tensor->name, "its data overlap those of tensor " + json_quote(previous->name));
+    if (begin < covered)
+      invalid(file, tensor->name, "its data overlap those of tensor " + json_quote(previous->name));
     if (begin > covered) {
-      invalid(file, tensor->name, "a hole of " + std::to_string(begin - covered) + " bytes lies before its data");
+      invalid(file, tensor->name,
+              "a hole of " + std::to_string(begin - covered) + " bytes lies before its data");
     }
     covered = begin + tensor->bytes;
     previous = tensor;
@@ -112,7 +120,8 @@ void check_coverage(const std::string& file, const Tensors& tensors, std::span<c
 }
 
 Tensors parse_tensors(std::span<const std::byte> bytes, const std::string& file) {
-  if (bytes.size() < 8) invalid(file, "has " + std::to_string(bytes.size()) + " bytes; not a safetensors file");
+  if (bytes.size() < 8)
+    invalid(file, "has " + std::to_string(bytes.size()) + " bytes; not a safetensors file");
   uint64_t header_length = 0;
   std::memcpy(&header_length, bytes.data(), 8);
   if (header_length > maximum_header) {
@@ -191,7 +200,8 @@ std::unique_ptr<TensorSource> open_shards(const std::string& folder, const std::
     const std::string& name = shard.string();
     if (name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string::npos ||
         name.find('\0') != std::string::npos) {
-      invalid(index_path, tensor, "its shard " + shard.text() + " is not the name of a file in the same folder");
+      invalid(index_path, tensor,
+              "its shard " + shard.text() + " is not the name of a file in the same folder");
     }
     shards.insert(name);
   }
@@ -273,10 +283,12 @@ void write_safetensors(const std::string& path, std::span<const TensorToWrite> t
     const size_t end = offset + stored_bytes(tensor.type, *elements);
     Json shape = Json::array();
     for (const int64_t dimension : tensor.shape) shape.push(dimension);
-    entries.emplace_back(tensor.name, Json::object({{"dtype", type_name(tensor.type)},
-                                                    {"shape", std::move(shape)},
-                                                    {"data_offsets", Json::array({static_cast<int64_t>(offset),
-                                                                                  static_cast<int64_t>(end)})}}));
+    entries.emplace_back(
+        tensor.name,
+        Json::object(
+            {{"dtype", type_name(tensor.type)},
+             {"shape", std::move(shape)},
+             {"data_offsets", Json::array({static_cast<int64_t>(offset), static_cast<int64_t>(end)})}}));
     counts.push_back(*elements);
     offset = end;
   }

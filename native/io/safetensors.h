@@ -15,9 +15,9 @@
 namespace adjudge {
 
 // Opens a .safetensors file, or a Transformers folder that holds model.safetensors or
-// model.safetensors.index.json with its shards. Every header is checked in full before this returns; tensor data
-// stay in the mapped file until they are read.
-// Throws SAFETENSORS_INVALID (naming file and tensor), JSON_INVALID, and MappedFile's errors.
+// model.safetensors.index.json with its shards. Every header is checked in full before this returns; tensor
+// data stay in the mapped file until they are read. Throws SAFETENSORS_INVALID (naming file and tensor),
+// JSON_INVALID, and MappedFile's errors.
 std::unique_ptr<TensorSource> open_safetensors(const std::string& path);
 
 // The same checks on bytes in memory, which must outlive the source. name stands for the file in messages.
@@ -31,9 +31,9 @@ struct TensorToWrite {
   std::function<void(int64_t first, int64_t count, float* out)> read;
 };
 
-// Writes a file in the order given, in small pieces (the tensors are never held whole), atomically. `format: pt`
-// is added to the metadata, without which some versions of Transformers refuse the file.
-// Throws TENSOR_INVALID (type, shape, a name given twice) and AtomicFile's errors.
+// Writes a file in the order given, in small pieces (the tensors are never held whole), atomically. `format:
+// pt` is added to the metadata, without which some versions of Transformers refuse the file. Throws
+// TENSOR_INVALID (type, shape, a name given twice) and AtomicFile's errors.
 void write_safetensors(const std::string& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

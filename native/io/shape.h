@@ -7,8 +7,8 @@
 
 namespace adjudge {
 
-// The product of the dimensions. Empty where one is negative or the product of those that are not zero overflows:
-// [0, 2^62, 4] is refused too, because a row's width is a product without the first dimension.
+// The product of the dimensions. Empty where one is negative or the product of those that are not zero
+// overflows: [0, 2^62, 4] is refused too, because a row's width is a product without the first dimension.
 inline std::optional<int64_t> checked_element_count(std::span<const int64_t> shape) {
   int64_t product = 1;
   bool empty = false;

@@ -50,7 +50,8 @@ void decode_q4_1(const std::byte* block, float* out) {
 }
 
 template <typename Decode>
-void read_blocks(const std::byte* data, size_t block_bytes, int64_t first, int64_t count, float* out, Decode decode) {
+void read_blocks(const std::byte* data, size_t block_bytes, int64_t first, int64_t count, float* out,
+                 Decode decode) {
   while (count > 0) {
     const int64_t block = first / block_elements;
     const int64_t skipped = first % block_elements;
@@ -73,18 +74,36 @@ void read_range(const StoredTensor& tensor, int64_t first, int64_t count, float*
   const auto as_float = [](auto value) { return static_cast<float>(value); };
   if (count == 0) return;
   switch (tensor.type) {
-    case StoredType::f32: std::memcpy(out, at(4), static_cast<size_t>(count) * 4); return;
-    case StoredType::f16: convert<uint16_t>(at(2), count, out, f16_to_f32); return;
-    case StoredType::bf16: convert<uint16_t>(at(2), count, out, bf16_to_f32); return;
-    case StoredType::f64: convert<double>(at(8), count, out, as_float); return;
-    case StoredType::i32: convert<int32_t>(at(4), count, out, as_float); return;
-    case StoredType::i64: convert<int64_t>(at(8), count, out, as_float); return;
-    case StoredType::u8: convert<uint8_t>(at(1), count, out, as_float); return;
+    case StoredType::f32:
+      std::memcpy(out, at(4), static_cast<size_t>(count) * 4);
+      return;
+    case StoredType::f16:
+      convert<uint16_t>(at(2), count, out, f16_to_f32);
+      return;
+    case StoredType::bf16:
+      convert<uint16_t>(at(2), count, out, bf16_to_f32);
+      return;
+    case StoredType::f64:
+      convert<double>(at(8), count, out, as_float);
+      return;
+    case StoredType::i32:
+      convert<int32_t>(at(4), count, out, as_float);
+      return;
+    case StoredType::i64:
+      convert<int64_t>(at(8), count, out, as_float);
+      return;
+    case StoredType::u8:
+      convert<uint8_t>(at(1), count, out, as_float);
+      return;
     case StoredType::boolean:
       convert<uint8_t>(at(1), count, out, [](uint8_t value) { return value != 0 ? 1.0f : 0.0f; });
       return;
-    case StoredType::q8_0: read_blocks(tensor.data, q8_0_bytes, first, count, out, decode_q8_0); return;
-    case StoredType::q4_1: read_blocks(tensor.data, q4_1_bytes, first, count, out, decode_q4_1); return;
+    case StoredType::q8_0:
+      read_blocks(tensor.data, q8_0_bytes, first, count, out, decode_q8_0);
+      return;
+    case StoredType::q4_1:
+      read_blocks(tensor.data, q4_1_bytes, first, count, out, decode_q4_1);
+      return;
   }
 }
 
@@ -92,16 +111,26 @@ void read_range(const StoredTensor& tensor, int64_t first, int64_t count, float*
 
 const char* type_name(StoredType type) {
   switch (type) {
-    case StoredType::f32: return "F32";
-    case StoredType::f16: return "F16";
-    case StoredType::bf16: return "BF16";
-    case StoredType::f64: return "F64";
-    case StoredType::i32: return "I32";
-    case StoredType::i64: return "I64";
-    case StoredType::u8: return "U8";
-    case StoredType::boolean: return "BOOL";
-    case StoredType::q8_0: return "Q8_0";
-    case StoredType::q4_1: return "Q4_1";
+    case StoredType::f32:
+      return "F32";
+    case StoredType::f16:
+      return "F16";
+    case StoredType::bf16:
+      return "BF16";
+    case StoredType::f64:
+      return "F64";
+    case StoredType::i32:
+      return "I32";
+    case StoredType::i64:
+      return "I64";
+    case StoredType::u8:
+      return "U8";
+    case StoredType::boolean:
+      return "BOOL";
+    case StoredType::q8_0:
+      return "Q8_0";
+    case StoredType::q4_1:
+      return "Q4_1";
   }
   return "unknown";
 }
@@ -111,15 +140,27 @@ size_t stored_bytes(StoredType type, int64_t elements) {
   int64_t per_unit = 1;
   switch (type) {
     case StoredType::f32:
-    case StoredType::i32: unit = 4; break;
+    case StoredType::i32:
+      unit = 4;
+      break;
     case StoredType::f16:
-    case StoredType::bf16: unit = 2; break;
+    case StoredType::bf16:
+      unit = 2;
+      break;
     case StoredType::f64:
-    case StoredType::i64: unit = 8; break;
+    case StoredType::i64:
+      unit = 8;
+      break;
     case StoredType::u8:
-    case StoredType::boolean: unit = 1; break;
-    case StoredType::q8_0: unit = q8_0_bytes, per_unit = block_elements; break;
-    case StoredType::q4_1: unit = q4_1_bytes, per_unit = block_elements; break;
+    case StoredType::boolean:
+      unit = 1;
+      break;
+    case StoredType::q8_0:
+      unit = q8_0_bytes, per_unit = block_elements;
+      break;
+    case StoredType::q4_1:
+      unit = q4_1_bytes, per_unit = block_elements;
+      break;
   }
   if (elements < 0 || elements % per_unit != 0) {
     throw Error("TENSOR_INVALID", std::to_string(elements) + " elements are not a whole number of " +
@@ -128,7 +169,8 @@ size_t stored_bytes(StoredType type, int64_t elements) {
   size_t bytes = 0;
   if (__builtin_mul_overflow(static_cast<size_t>(elements / per_unit), unit, &bytes) ||
       bytes > static_cast<size_t>(std::numeric_limits<int64_t>::max())) {
-    throw Error("TENSOR_INVALID", std::to_string(elements) + " elements of " + type_name(type) + " overflow 64 bits");
+    throw Error("TENSOR_INVALID",
+                std::to_string(elements) + " elements of " + type_name(type) + " overflow 64 bits");
   }
   return bytes;
 }

@@ -1,4 +1,5 @@
-// Tensors as a file stores them, and their conversion to float32: the one face that the model loads weights through.
+// Tensors as a file stores them, and their conversion to float32: the one face that the model loads weights
+// through.
 #pragma once
 
 #include <cstddef>
@@ -16,10 +17,11 @@ enum class StoredType { f32, f16, bf16, f64, i32, i64, u8, boolean, q8_0, q4_1 }
 struct StoredTensor {
   std::string name;
   StoredType type = StoredType::f32;
-  std::vector<int64_t> shape;  // row-major, in Transformers' order: a linear layer is [out, in]
+  std::vector<int64_t> shape;       // row-major, in Transformers' order: a linear layer is [out, in]
   const std::byte* data = nullptr;  // into the mapped file; any alignment
   size_t bytes = 0;
-  // Where the file keeps rows in another order: row i of the tensor is stored row row_order[i]. Empty: as stored.
+  // Where the file keeps rows in another order: row i of the tensor is stored row row_order[i]. Empty: as
+  // stored.
   std::vector<int32_t> row_order;
 };
 

@@ -25,24 +25,29 @@ Scratch& scratch() {
 int64_t padded(int64_t keys) { return (keys + 15) / 16 * 16; }
 
 // The segment's keys (or values) of one kv head, prefix first, contiguous [keys, head_dim].
-void gather(const Segment& segment, const float* rows, int64_t stride, int64_t head_dim, std::vector<float>& out) {
+void gather(const Segment& segment, const float* rows, int64_t stride, int64_t head_dim,
+            std::vector<float>& out) {
   int64_t keys = segment.prefix_length + segment.length;
   out.resize(keys * head_dim);
   for (int64_t i = 0; i < keys; ++i) {
-    int64_t row = i < segment.prefix_length ? segment.prefix_start + i : segment.start + i - segment.prefix_length;
+    int64_t row =
+        i < segment.prefix_length ? segment.prefix_start + i : segment.start + i - segment.prefix_length;
     std::memcpy(&out[i * head_dim], rows + row * stride, head_dim * sizeof(float));
   }
 }
 
-void scatter_add(const Segment& segment, const std::vector<float>& in, int64_t stride, int64_t head_dim, float* rows) {
+void scatter_add(const Segment& segment, const std::vector<float>& in, int64_t stride, int64_t head_dim,
+                 float* rows) {
   int64_t keys = segment.prefix_length + segment.length;
   for (int64_t i = 0; i < keys; ++i) {
-    int64_t row = i < segment.prefix_length ? segment.prefix_start + i : segment.start + i - segment.prefix_length;
+    int64_t row =
+        i < segment.prefix_length ? segment.prefix_start + i : segment.start + i - segment.prefix_length;
     for (int64_t j = 0; j < head_dim; ++j) rows[row * stride + j] += in[i * head_dim + j];
   }
 }
 
-void pack_into(std::vector<float>& packed, const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k) {
+void pack_into(std::vector<float>& packed, const float* b, int64_t column_stride, int64_t depth_stride,
+               int64_t n, int64_t k) {
   packed.resize(packed_floats(n, k));
   pack_serial(b, column_stride, depth_stride, n, k, packed.data());
 }
@@ -51,8 +56,8 @@ void pack_into(std::vector<float>& packed, const float* b, int64_t column_stride
 
 float AttentionShape::scale() const { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
 
-void attention_forward(const AttentionShape& shape, std::span<const Segment> segments, const float* q, const float* k,
-                       const float* v, float* out, float* log_sum_exp) {
+void attention_forward(const AttentionShape& shape, std::span<const Segment> segments, const float* q,
+                       const float* k, const float* v, float* out, float* log_sum_exp) {
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads, width = shape.query_width();
   parallel_for(static_cast<int64_t>(segments.size()) * shape.kv_heads, [&](int64_t item, int) {
     const Segment& segment = segments[item / shape.kv_heads];
@@ -71,10 +76,11 @@ void attention_forward(const AttentionShape& shape, std::span<const Segment> seg
         const int64_t rows = std::min(query_block, segment.length - first);
         const int64_t seen = segment.prefix_length + first + rows, stride = padded(seen);
         const float* queries = q + (segment.start + first) * width + head * d;
-        gemm_serial(rows, seen, d, queries, width, 1, s.pack_a.data(), s.scores.data(), stride, Store::assign);
+        gemm_serial(rows, seen, d, queries, width, 1, s.pack_a.data(), s.scores.data(), stride,
+                    Store::assign);
         for (int64_t i = 0; i < rows; ++i)
-          log_sum_exp[(segment.start + first + i) * shape.heads + head] =
-              softmax_row(&s.scores[i * stride], segment.prefix_length + first + i + 1, stride, shape.scale());
+          log_sum_exp[(segment.start + first + i) * shape.heads + head] = softmax_row(
+              &s.scores[i * stride], segment.prefix_length + first + i + 1, stride, shape.scale());
         float* result = out + (segment.start + first) * width + head * d;
         for (int64_t column = 0; column < d; column += panel)
           gemm_serial(rows, std::min(panel, d - column), seen, s.scores.data(), stride, 1,
@@ -84,9 +90,10 @@ void attention_forward(const AttentionShape& shape, std::span<const Segment> seg
   });
 }
 
-void attention_backward(const AttentionShape& shape, std::span<const Segment> segments, std::span<const int64_t> roots,
-                        const float* q, const float* k, const float* v, const float* out, const float* d_out,
-                        const float* log_sum_exp, float* dq, float* dk, float* dv) {
+void attention_backward(const AttentionShape& shape, std::span<const Segment> segments,
+                        std::span<const int64_t> roots, const float* q, const float* k, const float* v,
+                        const float* out, const float* d_out, const float* log_sum_exp, float* dq, float* dk,
+                        float* dv) {
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads, width = shape.query_width();
   const float scale = shape.scale();
   parallel_for((static_cast<int64_t>(roots.size()) - 1) * shape.kv_heads, [&](int64_t item, int) {
@@ -112,8 +119,10 @@ void attention_backward(const AttentionShape& shape, std::span<const Segment> se
           const float* queries = q + row0 * width + head * d;
           const float* d_result = d_out + row0 * width + head * d;
           const float* result = out + row0 * width + head * d;
-          gemm_serial(rows, seen, d, queries, width, 1, s.pack_a.data(), s.scores.data(), stride, Store::assign);
-          gemm_serial(rows, seen, d, d_result, width, 1, s.pack_b.data(), s.d_scores.data(), stride, Store::assign);
+          gemm_serial(rows, seen, d, queries, width, 1, s.pack_a.data(), s.scores.data(), stride,
+                      Store::assign);
+          gemm_serial(rows, seen, d, d_result, width, 1, s.pack_b.data(), s.d_scores.data(), stride,
+                      Store::assign);
           for (int64_t i = 0; i < rows; ++i) {
             const int64_t count = segment.prefix_length + first + i + 1;
             float* p = &s.scores[i * stride];
@@ -127,11 +136,13 @@ void attention_backward(const AttentionShape& shape, std::span<const Segment> se
           pack_into(s.pack_d, d_result, 1, width, d, rows);
           gemm_serial(seen, d, rows, s.scores.data(), 1, stride, s.pack_d.data(), s.dv.data(), d, Store::add);
           pack_into(s.pack_d, queries, 1, width, d, rows);
-          gemm_serial(seen, d, rows, s.d_scores.data(), 1, stride, s.pack_d.data(), s.dk.data(), d, Store::add);
+          gemm_serial(seen, d, rows, s.d_scores.data(), 1, stride, s.pack_d.data(), s.dk.data(), d,
+                      Store::add);
           const int64_t panel = panel_width();
           for (int64_t column = 0; column < d; column += panel)
             gemm_serial(rows, std::min(panel, d - column), seen, s.d_scores.data(), stride, 1,
-                        s.pack_c.data() + column * keys, dq + row0 * width + head * d + column, width, Store::assign);
+                        s.pack_c.data() + column * keys, dq + row0 * width + head * d + column, width,
+                        Store::assign);
         }
       }
       scatter_add(segment, s.dk, shape.kv_width(), d, dk + kv_head * d);
@@ -148,7 +159,8 @@ int64_t KvCache::value_floats() const {
 
 void KvCache::reserve(int64_t positions) {
   if (positions <= capacity_) return;
-  const int64_t panel = panel_width(), panels = (shape_.head_dim + panel - 1) / panel, heads = layers_ * shape_.kv_heads;
+  const int64_t panel = panel_width(), panels = (shape_.head_dim + panel - 1) / panel,
+                heads = layers_ * shape_.kv_heads;
   KvCache grown(shape_, layers_);
   grown.capacity_ = (std::max(positions, capacity_ * 3 / 2) + panel - 1) / panel * panel;
   grown.length_ = length_;

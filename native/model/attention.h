@@ -1,6 +1,7 @@
-// Causal attention over packed rows. A segment is a run of rows that may attend to one earlier run, its prefix: the
-// completions of a group share one copy of their prompt. Every score is one FMA chain over head_dim and every output
-// one chain over absolute key positions, so decode over a cache gives the same bits as training over rows.
+// Causal attention over packed rows. A segment is a run of rows that may attend to one earlier run, its
+// prefix: the completions of a group share one copy of their prompt. Every score is one FMA chain over
+// head_dim and every output one chain over absolute key positions, so decode over a cache gives the same bits
+// as training over rows.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -22,14 +23,14 @@ struct AttentionShape {
 
 // q, out [rows, heads·head_dim]; k, v [rows, kv_heads·head_dim]; log_sum_exp [rows, heads].
 // 2·2·rows·keys·heads·head_dim flops; memory linear in keys.
-void attention_forward(const AttentionShape&, std::span<const Segment>, const float* q, const float* k, const float* v,
-                       float* out, float* log_sum_exp);
+void attention_forward(const AttentionShape&, std::span<const Segment>, const float* q, const float* k,
+                       const float* v, float* out, float* log_sum_exp);
 
-// dq assigned; dk, dv accumulated (zero them first). `roots[i]..roots[i+1]` are the segments that share a prompt:
-// one worker walks them in order, so sums into shared rows have one order.
-void attention_backward(const AttentionShape&, std::span<const Segment>, std::span<const int64_t> roots, const float* q,
-                        const float* k, const float* v, const float* out, const float* d_out, const float* log_sum_exp,
-                        float* dq, float* dk, float* dv);
+// dq assigned; dk, dv accumulated (zero them first). `roots[i]..roots[i+1]` are the segments that share a
+// prompt: one worker walks them in order, so sums into shared rows have one order.
+void attention_backward(const AttentionShape&, std::span<const Segment>, std::span<const int64_t> roots,
+                        const float* q, const float* k, const float* v, const float* out, const float* d_out,
+                        const float* log_sum_exp, float* dq, float* dk, float* dv);
 
 // Keys and values of one sequence, kept packed for the GEMM: a key costs no repacking at later steps.
 class KvCache {
@@ -40,8 +41,10 @@ class KvCache {
   // Rows [kv_width] of k and v for one position below capacity.
   void write(int64_t layer, int64_t position, const float* k, const float* v);
   void set_length(int64_t length) { length_ = length; }
-  // One query row over the first `keys` positions, for one kv head: q, out [heads/kv_heads, head_dim] of that kv head.
-  void attend(int64_t layer, int64_t kv_head, int64_t keys, const float* q, float* out, std::vector<float>& scores) const;
+  // One query row over the first `keys` positions, for one kv head: q, out [heads/kv_heads, head_dim] of that
+  // kv head.
+  void attend(int64_t layer, int64_t kv_head, int64_t keys, const float* q, float* out,
+              std::vector<float>& scores) const;
 
  private:
   int64_t key_floats() const;    // per layer and kv head

@@ -8,7 +8,9 @@ namespace {
 void check_offsets(std::span<const int32_t> offsets, size_t tokens, const char* name) {
   bool good = !offsets.empty() && offsets.front() == 0 && offsets.back() == static_cast<int64_t>(tokens);
   for (size_t i = 1; good && i < offsets.size(); ++i) good = offsets[i] >= offsets[i - 1];
-  if (!good) throw Error{"ARGUMENT_INVALID", std::string(name) + " should start at 0, ascend and end at the number of tokens"};
+  if (!good)
+    throw Error{"ARGUMENT_INVALID",
+                std::string(name) + " should start at 0, ascend and end at the number of tokens"};
 }
 
 }  // namespace
@@ -16,8 +18,9 @@ void check_offsets(std::span<const int32_t> offsets, size_t tokens, const char* 
 void check_tokens(std::span<const int32_t> tokens, const ModelConfig& config) {
   for (int32_t token : tokens)
     if (token < 0 || token >= config.vocabulary)
-      throw Error{"TOKEN_OUT_OF_RANGE", "token id " + std::to_string(token) + " is outside the model's vocabulary of " +
-                                            std::to_string(config.vocabulary) + "; does the tokenizer belong to this model?"};
+      throw Error{"TOKEN_OUT_OF_RANGE",
+                  "token id " + std::to_string(token) + " is outside the model's vocabulary of " +
+                      std::to_string(config.vocabulary) + "; does the tokenizer belong to this model?"};
 }
 
 void check_batch(const GroupedBatch& batch, const ModelConfig& config) {
@@ -30,7 +33,8 @@ void check_batch(const GroupedBatch& batch, const ModelConfig& config) {
     throw Error{"ARGUMENT_INVALID", "completion_group should have one entry per completion"};
   for (int64_t p = 0; p < prompts; ++p)
     if (batch.prompt_offsets[p + 1] == batch.prompt_offsets[p])
-      throw Error{"ARGUMENT_INVALID", "prompt " + std::to_string(p) + " is empty; a prompt has at least one token"};
+      throw Error{"ARGUMENT_INVALID",
+                  "prompt " + std::to_string(p) + " is empty; a prompt has at least one token"};
   for (size_t c = 0; c < batch.completion_group.size(); ++c) {
     const int32_t group = batch.completion_group[c];
     if (group < 0 || group >= prompts || (c && group < batch.completion_group[c - 1]))
@@ -38,8 +42,9 @@ void check_batch(const GroupedBatch& batch, const ModelConfig& config) {
     const int64_t length = batch.prompt_offsets[group + 1] - batch.prompt_offsets[group] +
                            batch.completion_offsets[c + 1] - batch.completion_offsets[c];
     if (length > config.max_positions)
-      throw Error{"CONTEXT_EXCEEDED", "prompt " + std::to_string(group) + " with its completion has " + std::to_string(length) +
-                                          " tokens; the model's context is " + std::to_string(config.max_positions)};
+      throw Error{"CONTEXT_EXCEEDED", "prompt " + std::to_string(group) + " with its completion has " +
+                                          std::to_string(length) + " tokens; the model's context is " +
+                                          std::to_string(config.max_positions)};
   }
   if (!(batch.temperature > 0)) throw Error{"ARGUMENT_INVALID", "temperature should be above 0"};
 }
@@ -61,7 +66,8 @@ std::vector<MicroBatch> plan_micro_batches(const GroupedBatch& batch, std::span<
       if (result.empty() || result.back().rows.count() + rows > budget) result.emplace_back();
       MicroBatch& target = result.back();
       const int64_t prompt_length = batch.prompt_offsets[group + 1] - batch.prompt_offsets[group];
-      const int64_t prompt = target.rows.append(batch.prompt_tokens.subspan(batch.prompt_offsets[group], prompt_length), 0, 0);
+      const int64_t prompt =
+          target.rows.append(batch.prompt_tokens.subspan(batch.prompt_offsets[group], prompt_length), 0, 0);
       for (size_t i = c; i < end; ++i) {
         if (!lengths[i]) continue;
         const int64_t first = batch.completion_offsets[i];
@@ -71,7 +77,8 @@ std::vector<MicroBatch> plan_micro_batches(const GroupedBatch& batch, std::span<
           target.rows.append(batch.completion_tokens.subspan(first, lengths[i] - 1), prompt, prompt_length);
         for (int64_t t = 0; t < lengths[i]; ++t)
           if (wanted.empty() || wanted[first + t])
-            target.head.push_back({t ? start + t - 1 : prompt + prompt_length - 1, first + t, batch.completion_tokens[first + t]});
+            target.head.push_back({t ? start + t - 1 : prompt + prompt_length - 1, first + t,
+                                   batch.completion_tokens[first + t]});
       }
       target.rows.end_root();
     }

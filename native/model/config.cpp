@@ -32,7 +32,8 @@ struct Reader {
       if (fallback) return *fallback;
       fail(std::string("the key ") + key + " is missing; expected a number");
     }
-    if (!value->is_number() || !(value->number() > 0)) fail(std::string(key) + " should be a positive number");
+    if (!value->is_number() || !(value->number() > 0))
+      fail(std::string(key) + " should be a positive number");
     return value->number();
   }
 
@@ -49,17 +50,20 @@ void read_rope(const Reader& reader, ModelConfig& config) {
   const Json* parameters = reader.json.find("rope_parameters");
   const Json* scaling = parameters && parameters->is_object() ? parameters : reader.json.find("rope_scaling");
   const Json& theta_holder = parameters && parameters->is_object() ? *parameters : reader.json;
-  config.rope_theta = reader.number(theta_holder, "rope_theta", reader.number(reader.json, "rope_theta", 10000.0));
+  config.rope_theta =
+      reader.number(theta_holder, "rope_theta", reader.number(reader.json, "rope_theta", 10000.0));
   if (!scaling || !scaling->is_object()) return;
   const Json* type = scaling->find("rope_type");
   if (!type) type = scaling->find("type");
   std::string name = type && type->is_string() ? type->string() : "default";
   if (name == "default") return;
   if (name != "llama3")
-    throw Error{"UNSUPPORTED_FAMILY", reader.file + ": rope_type " + name + " is not supported; supported: default, llama3"};
-  config.rope_scaling = Llama3RopeScaling{
-      reader.number(*scaling, "factor"), reader.number(*scaling, "low_freq_factor"),
-      reader.number(*scaling, "high_freq_factor"), reader.number(*scaling, "original_max_position_embeddings")};
+    throw Error{"UNSUPPORTED_FAMILY",
+                reader.file + ": rope_type " + name + " is not supported; supported: default, llama3"};
+  config.rope_scaling =
+      Llama3RopeScaling{reader.number(*scaling, "factor"), reader.number(*scaling, "low_freq_factor"),
+                        reader.number(*scaling, "high_freq_factor"),
+                        reader.number(*scaling, "original_max_position_embeddings")};
   if (config.rope_scaling->high_frequency_factor <= config.rope_scaling->low_frequency_factor)
     reader.fail("high_freq_factor should be above low_freq_factor");
 }
@@ -71,14 +75,17 @@ ModelConfig parse_config(const std::string& json_text, const std::string& file) 
   Reader reader{json, file};
   if (!json.is_object()) reader.fail("expected one JSON object");
   const Json* family = json.find("model_type");
-  if (!family || !family->is_string()) reader.fail("the key model_type is missing; expected the family's name, e.g. \"llama\"");
+  if (!family || !family->is_string())
+    reader.fail("the key model_type is missing; expected the family's name, e.g. \"llama\"");
   ModelConfig config;
   config.family = family->string();
   if (config.family != "llama")
-    throw Error{"UNSUPPORTED_FAMILY", file + ": family " + config.family + " is not supported; supported: llama"};
+    throw Error{"UNSUPPORTED_FAMILY",
+                file + ": family " + config.family + " is not supported; supported: llama"};
   const Json* activation = json.find("hidden_act");
   if (activation && activation->is_string() && activation->string() != "silu")
-    throw Error{"UNSUPPORTED_FAMILY", file + ": hidden_act " + activation->string() + " is not supported; supported: silu"};
+    throw Error{"UNSUPPORTED_FAMILY",
+                file + ": hidden_act " + activation->string() + " is not supported; supported: silu"};
   if (reader.boolean("attention_bias", false) || reader.boolean("mlp_bias", false))
     throw Error{"UNSUPPORTED_FAMILY", file + ": biases in attention or MLP are not supported"};
   config.vocabulary = reader.integer("vocab_size");
@@ -87,7 +94,8 @@ ModelConfig parse_config(const std::string& json_text, const std::string& file) 
   config.layers = reader.integer("num_hidden_layers");
   config.heads = reader.integer("num_attention_heads");
   config.kv_heads = reader.integer("num_key_value_heads", config.heads);
-  if (config.heads % config.kv_heads) reader.fail("num_attention_heads should be a multiple of num_key_value_heads");
+  if (config.heads % config.kv_heads)
+    reader.fail("num_attention_heads should be a multiple of num_key_value_heads");
   if (!json.find("head_dim") && config.hidden % config.heads)
     reader.fail("hidden_size should be a multiple of num_attention_heads where head_dim is not given");
   config.head_dim = reader.integer("head_dim", std::max<int64_t>(1, config.hidden / config.heads));

@@ -1,5 +1,5 @@
-// Continuous batch: a finished sequence gives up its row to the next one at once; a prompt is prefilled once and its
-// keys and values are copied to its completions.
+// Continuous batch: a finished sequence gives up its row to the next one at once; a prompt is prefilled once
+// and its keys and values are copied to its completions.
 #include <algorithm>
 #include <cstring>
 
@@ -27,9 +27,16 @@ struct Prefilled {
 class Generation {
  public:
   Generation(Model::Impl& state, std::span<const int32_t> tokens, std::span<const int32_t> offsets,
-             const SamplingOptions& options, const Model::OnCompletion& on_completion, const std::atomic<bool>& cancelled)
-      : state_(state), network_(state.network), tokens_(tokens), offsets_(offsets), options_(options),
-        on_completion_(on_completion), cancelled_(cancelled), prompts_(static_cast<int64_t>(offsets.size()) - 1) {}
+             const SamplingOptions& options, const Model::OnCompletion& on_completion,
+             const std::atomic<bool>& cancelled)
+      : state_(state),
+        network_(state.network),
+        tokens_(tokens),
+        offsets_(offsets),
+        options_(options),
+        on_completion_(on_completion),
+        cancelled_(cancelled),
+        prompts_(static_cast<int64_t>(offsets.size()) - 1) {}
 
   void run() {
     while (!cancelled_ && (!active_.empty() || next_prompt_ < prompts_)) {
@@ -53,7 +60,8 @@ class Generation {
   }
 
   void admit() {
-    while (next_prompt_ < prompts_ && static_cast<int64_t>(active_.size()) < options_.max_batch && !cancelled_) {
+    while (next_prompt_ < prompts_ && static_cast<int64_t>(active_.size()) < options_.max_batch &&
+           !cancelled_) {
       if (next_completion_ == 0) prefill();
       std::vector<std::unique_ptr<Sequence>> fresh;
       while (next_completion_ < options_.completions &&
@@ -85,16 +93,19 @@ class Generation {
   void prefill() {
     std::lock_guard lock(state_.mutex);
     auto text = prompt(next_prompt_);
-    prefilled_ = std::make_unique<Prefilled>(Prefilled{KvCache(network_.attention, network_.config.layers), {}});
+    prefilled_ =
+        std::make_unique<Prefilled>(Prefilled{KvCache(network_.attention, network_.config.layers), {}});
     const int64_t length = static_cast<int64_t>(text.size());
     prefilled_->cache.reserve(length + std::min<int64_t>(options_.max_tokens, 32));
     Rows rows;
     rows.append(text, 0, 0);
     rows.end_root();
     const int64_t width = network_.attention.kv_width();
-    std::vector<float> x = network_.forward(rows, true, nullptr, [&](int64_t layer, const float* k, const float* v) {
-      for (int64_t i = 0; i < length; ++i) prefilled_->cache.write(layer, i, k + i * width, v + i * width);
-    });
+    std::vector<float> x =
+        network_.forward(rows, true, nullptr, [&](int64_t layer, const float* k, const float* v) {
+          for (int64_t i = 0; i < length; ++i)
+            prefilled_->cache.write(layer, i, k + i * width, v + i * width);
+        });
     prefilled_->cache.set_length(length);
     network_.head_logits(1, &x[(length - 1) * network_.config.hidden], prefilled_->logits);
   }
@@ -123,7 +134,8 @@ class Generation {
       Sequence& s = *sequences[i];
       GeneratedCompletion& r = s.result;
       const double uniform = keyed_uniform(options_.seed, r.prompt, r.index, r.tokens.size());
-      const Sampled sampled = sample({&logits[i * vocabulary], static_cast<size_t>(vocabulary)}, options_, s.seen, uniform, r.top_log_probs);
+      const Sampled sampled = sample({&logits[i * vocabulary], static_cast<size_t>(vocabulary)}, options_,
+                                     s.seen, uniform, r.top_log_probs);
       r.tokens.push_back(sampled.token);
       r.log_probs.push_back(sampled.log_prob);
       r.sampling_log_probs.push_back(sampled.sampling_log_prob);
@@ -133,11 +145,13 @@ class Generation {
       GeneratedCompletion& r = sequence->result;
       const int32_t token = r.tokens.back();
       const int64_t context = static_cast<int64_t>(prompt(r.prompt).size() + r.tokens.size());
-      if (std::find(options_.eos_tokens.begin(), options_.eos_tokens.end(), token) != options_.eos_tokens.end())
+      if (std::find(options_.eos_tokens.begin(), options_.eos_tokens.end(), token) !=
+          options_.eos_tokens.end())
         finish(*sequence, Finish::stop);
       else if (matches_stop(*sequence, token))
         finish(*sequence, Finish::stop_string);
-      else if (static_cast<int64_t>(r.tokens.size()) >= options_.max_tokens || context >= network_.config.max_positions)
+      else if (static_cast<int64_t>(r.tokens.size()) >= options_.max_tokens ||
+               context >= network_.config.max_positions)
         finish(*sequence, Finish::length);
       else
         continue;
@@ -190,26 +204,32 @@ void check(const SamplingOptions& o, const ModelConfig& config) {
   require(o.top_p > 0 && o.top_p <= 1, "top_p should be in (0, 1]");
   require(o.min_p >= 0 && o.min_p < 1, "min_p should be in [0, 1)");
   require(o.repetition_penalty > 0, "repetition_penalty should be above 0");
-  require(o.top_log_probs >= 0 && o.top_log_probs <= config.vocabulary, "top_log_probs should be between 0 and the vocabulary's size");
+  require(o.top_log_probs >= 0 && o.top_log_probs <= config.vocabulary,
+          "top_log_probs should be between 0 and the vocabulary's size");
   for (const std::string& stop : o.stop_strings) require(!stop.empty(), "a stop string should not be empty");
-  require(o.stop_strings.empty() || static_cast<int64_t>(o.token_byte_offsets.size()) >= config.vocabulary + 1,
-          "stop strings need the bytes of every token");
+  require(
+      o.stop_strings.empty() || static_cast<int64_t>(o.token_byte_offsets.size()) >= config.vocabulary + 1,
+      "stop strings need the bytes of every token");
 }
 
 }  // namespace
 
 void Model::generate(std::span<const int32_t> prompt_tokens, std::span<const int32_t> prompt_offsets,
-                     const SamplingOptions& options, const OnCompletion& on_completion, const std::atomic<bool>& cancelled) {
+                     const SamplingOptions& options, const OnCompletion& on_completion,
+                     const std::atomic<bool>& cancelled) {
   check(options, config());
   check_tokens(prompt_tokens, config());
   if (prompt_offsets.empty()) return;
   for (size_t i = 1; i < prompt_offsets.size(); ++i) {
     const int64_t length = prompt_offsets[i] - prompt_offsets[i - 1];
-    if (prompt_offsets[i - 1] < 0 || length < 1 || prompt_offsets[i] > static_cast<int64_t>(prompt_tokens.size()))
-      throw Error{"ARGUMENT_INVALID", "prompt " + std::to_string(i - 1) + " is empty or lies outside the tokens"};
+    if (prompt_offsets[i - 1] < 0 || length < 1 ||
+        prompt_offsets[i] > static_cast<int64_t>(prompt_tokens.size()))
+      throw Error{"ARGUMENT_INVALID",
+                  "prompt " + std::to_string(i - 1) + " is empty or lies outside the tokens"};
     if (length >= config().max_positions)
       throw Error{"CONTEXT_EXCEEDED", "prompt " + std::to_string(i - 1) + " has " + std::to_string(length) +
-                                          " tokens; the model's context is " + std::to_string(config().max_positions)};
+                                          " tokens; the model's context is " +
+                                          std::to_string(config().max_positions)};
   }
   Generation(*impl_, prompt_tokens, prompt_offsets, options, on_completion, cancelled).run();
 }

@@ -15,8 +15,8 @@ namespace {
 constexpr int64_t row_budget = 1024;  // rows of a micro-batch: part of what makes a run's bits, so fixed
 constexpr int64_t head_chunk = 128;   // rows whose logits exist at once
 
-void gather_hidden(const MicroBatch& part, int64_t first, int64_t count, int64_t width, const std::vector<float>& x,
-                   std::vector<float>& hidden) {
+void gather_hidden(const MicroBatch& part, int64_t first, int64_t count, int64_t width,
+                   const std::vector<float>& x, std::vector<float>& hidden) {
   hidden.resize(count * width);
   for (int64_t i = 0; i < count; ++i)
     std::memcpy(&hidden[i * width], &x[part.head[first + i].row * width], width * sizeof(float));
@@ -73,7 +73,8 @@ void Model::log_probs(const GroupedBatch& batch, bool adapter, float* log_probs,
       parallel_for(count, [&](int64_t i, int) {
         const HeadRow& row = part.head[first + i];
         const float* z = &logits[i * vocabulary];
-        const float lse = log_sum_exp(z, vocabulary, inverse_temperature, entropies ? &entropies[row.output] : nullptr);
+        const float lse =
+            log_sum_exp(z, vocabulary, inverse_temperature, entropies ? &entropies[row.output] : nullptr);
         log_probs[row.output] = z[row.target] * inverse_temperature - lse;
       });
     }
@@ -99,8 +100,8 @@ void Model::logits(std::span<const int32_t> tokens, float* out) {
   }
 }
 
-void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients, const float* entropy_gradients,
-                     float* log_probs) {
+void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
+                     const float* entropy_gradients, float* log_probs) {
   check_batch(batch, config());
   Network& network = impl_->network;
   const int64_t width = network.config.hidden, vocabulary = network.config.vocabulary;
@@ -109,7 +110,8 @@ void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
   for (size_t i = 0; i < tokens; ++i) {
     const float entropy = entropy_gradients ? entropy_gradients[i] : 0.0f;
     if (!std::isfinite(log_prob_gradients[i]) || !std::isfinite(entropy))
-      throw Error{"ARGUMENT_INVALID", "the gradient of completion token " + std::to_string(i) + " is not a finite number"};
+      throw Error{"ARGUMENT_INVALID",
+                  "the gradient of completion token " + std::to_string(i) + " is not a finite number"};
     wanted[i] = log_prob_gradients[i] != 0.0f || entropy != 0.0f;
     if (log_probs) log_probs[i] = std::numeric_limits<float>::quiet_NaN();
   }
@@ -133,8 +135,8 @@ void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
       gather_hidden(part, first, count, width, x, hidden);
       normed.resize(count * width);
       inverse_rms.resize(count);
-      rms_norm(hidden.data(), network.final_norm.value, network.config.norm_epsilon, count, width, normed.data(),
-               inverse_rms.data());
+      rms_norm(hidden.data(), network.final_norm.value, network.config.norm_epsilon, count, width,
+               normed.data(), inverse_rms.data());
       logits.resize(count * vocabulary);
       head.forward(count, normed.data(), logits.data(), Store::assign);
       parallel_for(count, [&](int64_t i, int) {
@@ -142,17 +144,18 @@ void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
         float* z = &logits[i * vocabulary];
         const float entropy_gradient = entropy_gradients ? entropy_gradients[row.output] : 0.0f;
         float entropy = 0;
-        const float lse = log_sum_exp(z, vocabulary, inverse_temperature, entropy_gradient != 0.0f ? &entropy : nullptr);
+        const float lse =
+            log_sum_exp(z, vocabulary, inverse_temperature, entropy_gradient != 0.0f ? &entropy : nullptr);
         if (log_probs) log_probs[row.output] = z[row.target] * inverse_temperature - lse;
-        log_prob_gradient(z, vocabulary, inverse_temperature, lse, entropy, row.target, log_prob_gradients[row.output],
-                          entropy_gradient);
+        log_prob_gradient(z, vocabulary, inverse_temperature, lse, entropy, row.target,
+                          log_prob_gradients[row.output], entropy_gradient);
       });
       d_normed.resize(count * width);
       head.backward_input(count, logits.data(), d_normed.data(), Store::assign);
       head.accumulate(count, logits.data(), normed.data(), scratch);
       d_hidden.assign(count * width, 0.0f);
-      rms_norm_backward(hidden.data(), network.final_norm.value, inverse_rms.data(), d_normed.data(), count, width,
-                        d_hidden.data(), network.final_norm.gradient);
+      rms_norm_backward(hidden.data(), network.final_norm.value, inverse_rms.data(), d_normed.data(), count,
+                        width, d_hidden.data(), network.final_norm.gradient);
       // Completions of a group share the prompt's last row, so rows are added up in order.
       for (int64_t i = 0; i < count; ++i) {
         float* target = &dx[part.head[first + i].row * width];
@@ -178,15 +181,21 @@ double Model::step(const AdamwOptions& options) {
       trainable = true;
       squares += sum_of_squares(p.gradient, p.elements);
     }
-  if (!trainable) throw Error{"NOT_TRAINABLE", "the model was loaded without gradients; load it with trainable: true"};
+  if (!trainable)
+    throw Error{"NOT_TRAINABLE", "the model was loaded without gradients; load it with trainable: true"};
   const double norm = std::sqrt(squares);
-  if (!std::isfinite(norm)) throw Error{"GRADIENT_NOT_FINITE", "the gradient's norm is not finite; the weights were left as they are. Lower the learning rate"};
-  const double scale = options.clip_norm > 0 && norm > options.clip_norm ? options.clip_norm / (norm + 1e-6) : 1.0;
+  if (!std::isfinite(norm))
+    throw Error{
+        "GRADIENT_NOT_FINITE",
+        "the gradient's norm is not finite; the weights were left as they are. Lower the learning rate"};
+  const double scale =
+      options.clip_norm > 0 && norm > options.clip_norm ? options.clip_norm / (norm + 1e-6) : 1.0;
   const double t = static_cast<double>(++impl_->step_count);
   for (Parameter& p : impl_->parameters) {
     if (!p.gradient) continue;
-    adamw(p.value, p.gradient, p.first_moment, p.second_moment, p.elements, static_cast<float>(options.learning_rate),
-          static_cast<float>(options.beta1), static_cast<float>(options.beta2), static_cast<float>(options.epsilon),
+    adamw(p.value, p.gradient, p.first_moment, p.second_moment, p.elements,
+          static_cast<float>(options.learning_rate), static_cast<float>(options.beta1),
+          static_cast<float>(options.beta2), static_cast<float>(options.epsilon),
           static_cast<float>(options.weight_decay), static_cast<float>(1 - std::pow(options.beta1, t)),
           static_cast<float>(1 - std::pow(options.beta2, t)), static_cast<float>(scale));
     std::memset(p.gradient, 0, p.elements * sizeof(float));

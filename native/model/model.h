@@ -15,13 +15,15 @@ namespace adjudge {
 
 struct LoraOptions {
   int64_t rank = 16;
-  double scale = 2.0;                 // alpha / rank, or alpha / sqrt(rank) for rsLoRA
-  std::vector<std::string> modules;   // module suffixes: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj
+  double scale = 2.0;  // alpha / rank, or alpha / sqrt(rank) for rsLoRA
+  std::vector<std::string>
+      modules;  // module suffixes: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj
   uint64_t seed = 0;
 };
 
-// Prompts with their completions, packed. All spans are flat; offsets have one entry more than what they index.
-// completion_group ascends; a prompt has at least one token. Completions of a group attend to one copy of their prompt.
+// Prompts with their completions, packed. All spans are flat; offsets have one entry more than what they
+// index. completion_group ascends; a prompt has at least one token. Completions of a group attend to one copy
+// of their prompt.
 struct GroupedBatch {
   std::span<const int32_t> prompt_tokens, prompt_offsets;
   std::span<const int32_t> completion_tokens, completion_offsets, completion_group;
@@ -40,7 +42,8 @@ struct SamplingOptions {
   uint64_t seed = 0;
   std::vector<int32_t> eos_tokens;
   std::vector<std::string> stop_strings;
-  // Bytes of every token, for stop strings: token i is bytes[offsets[i] .. offsets[i + 1]). Empty without stop strings.
+  // Bytes of every token, for stop strings: token i is bytes[offsets[i] .. offsets[i + 1]). Empty without
+  // stop strings.
   std::string token_bytes;
   std::vector<int64_t> token_byte_offsets;
 };
@@ -73,7 +76,8 @@ struct Parameter {
 
 class Model {
  public:
-  // Copies the weights out of `source`. With `lora` the base is frozen. `trainable` false allocates no gradients.
+  // Copies the weights out of `source`. With `lora` the base is frozen. `trainable` false allocates no
+  // gradients.
   Model(const ModelConfig&, const TensorSource& source, bool trainable, const LoraOptions* lora);
   ~Model();
 
@@ -88,9 +92,11 @@ class Model {
   void log_probs(const GroupedBatch&, bool adapter, float* log_probs, float* entropies);
   // logits [tokens, vocabulary] of one sequence.
   void logits(std::span<const int32_t> tokens, float* out);
-  // Accumulates d(sum log_prob_gradients * log_prob + entropy_gradients * entropy) / d(parameters). Also returns the
-  // log-probs (may be null). Completions whose coefficients are all exactly 0 are not computed (their log-probs: NaN).
-  void backward(const GroupedBatch&, const float* log_prob_gradients, const float* entropy_gradients, float* log_probs);
+  // Accumulates d(sum log_prob_gradients * log_prob + entropy_gradients * entropy) / d(parameters). Also
+  // returns the log-probs (may be null). Completions whose coefficients are all exactly 0 are not computed
+  // (their log-probs: NaN).
+  void backward(const GroupedBatch&, const float* log_prob_gradients, const float* entropy_gradients,
+                float* log_probs);
   void zero_gradients();
   // Clips, applies AdamW, zeroes the gradients; returns the global norm before clipping.
   double step(const AdamwOptions&);
@@ -98,8 +104,8 @@ class Model {
   void set_step_count(int64_t);
 
   using OnCompletion = std::function<void(GeneratedCompletion&&)>;
-  void generate(std::span<const int32_t> prompt_tokens, std::span<const int32_t> prompt_offsets, const SamplingOptions&,
-                const OnCompletion&, const std::atomic<bool>& cancelled);
+  void generate(std::span<const int32_t> prompt_tokens, std::span<const int32_t> prompt_offsets,
+                const SamplingOptions&, const OnCompletion&, const std::atomic<bool>& cancelled);
 
   struct Impl;
 

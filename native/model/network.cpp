@@ -28,7 +28,8 @@ void Network::extend_rope(int64_t positions) {
   sine.resize(positions * half);
   for (int64_t i = 0; i < half; ++i) {
     // f32 like Transformers, whose frequencies and angles are single precision.
-    float frequency = 1.0f / std::pow(static_cast<float>(config.rope_theta), static_cast<float>(2 * i) / config.head_dim);
+    float frequency =
+        1.0f / std::pow(static_cast<float>(config.rope_theta), static_cast<float>(2 * i) / config.head_dim);
     if (config.rope_scaling) {
       const Llama3RopeScaling& s = *config.rope_scaling;
       const double wavelength = 2 * std::numbers::pi / frequency;
@@ -54,7 +55,8 @@ void Network::mlp(const Layer& layer, int64_t rows, bool adapter, float* x, std:
   inverse_rms.resize(rows);
   gate.resize(rows * config.intermediate);
   up.resize(rows * config.intermediate);
-  rms_norm(x, layer.mlp_norm.value, config.norm_epsilon, rows, config.hidden, normed.data(), inverse_rms.data());
+  rms_norm(x, layer.mlp_norm.value, config.norm_epsilon, rows, config.hidden, normed.data(),
+           inverse_rms.data());
   layer.gate.forward(rows, normed.data(), gate.data(), adapter);
   layer.up.forward(rows, normed.data(), up.data(), adapter);
   swiglu(gate.data(), up.data(), rows * config.intermediate, h.data());
@@ -83,14 +85,15 @@ std::vector<float> Network::forward(const Rows& input, bool adapter, std::vector
     a.v.resize(rows * attention.kv_width());
     a.log_sum_exp.resize(rows * attention.heads);
     a.attention.resize(rows * attention.query_width());
-    rms_norm(x.data(), layer.attention_norm.value, config.norm_epsilon, rows, width, normed.data(), a.inverse_rms_1.data());
+    rms_norm(x.data(), layer.attention_norm.value, config.norm_epsilon, rows, width, normed.data(),
+             a.inverse_rms_1.data());
     layer.q.forward(rows, normed.data(), a.q.data(), adapter);
     layer.k.forward(rows, normed.data(), a.k.data(), adapter);
     layer.v.forward(rows, normed.data(), a.v.data(), adapter);
-    rope(a.q.data(), rows, attention.heads, attention.head_dim, attention.query_width(), input.positions.data(),
-         cosine.data(), sine.data(), false);
-    rope(a.k.data(), rows, attention.kv_heads, attention.head_dim, attention.kv_width(), input.positions.data(),
-         cosine.data(), sine.data(), false);
+    rope(a.q.data(), rows, attention.heads, attention.head_dim, attention.query_width(),
+         input.positions.data(), cosine.data(), sine.data(), false);
+    rope(a.k.data(), rows, attention.kv_heads, attention.head_dim, attention.kv_width(),
+         input.positions.data(), cosine.data(), sine.data(), false);
     if (on_layer) on_layer(static_cast<int64_t>(l), a.k.data(), a.v.data());
     attention_forward(attention, input.segments, a.q.data(), a.k.data(), a.v.data(), a.attention.data(),
                       a.log_sum_exp.data());
@@ -105,42 +108,45 @@ std::vector<float> Network::forward(const Rows& input, bool adapter, std::vector
 void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, std::vector<float> dx) {
   const int64_t rows = input.count(), width = config.hidden;
   std::vector<float> normed(rows * width), d_normed(rows * width), h(rows * config.intermediate),
-      dh(rows * config.intermediate), d_attention(rows * attention.query_width()), dq(rows * attention.query_width()),
-      dk, dv, scratch;
+      dh(rows * config.intermediate), d_attention(rows * attention.query_width()),
+      dq(rows * attention.query_width()), dk, dv, scratch;
   for (int64_t l = static_cast<int64_t>(layers.size()) - 1; l >= 0; --l) {
     const Layer& layer = layers[l];
     LayerActivations& a = kept[l];
     swiglu(a.gate.data(), a.up.data(), rows * config.intermediate, h.data());
     layer.down.accumulate(rows, dx.data(), h.data(), scratch);
     layer.down.backward_input(rows, dx.data(), dh.data(), Store::assign);
-    swiglu_backward(a.gate.data(), a.up.data(), dh.data(), rows * config.intermediate, a.gate.data(), a.up.data());
+    swiglu_backward(a.gate.data(), a.up.data(), dh.data(), rows * config.intermediate, a.gate.data(),
+                    a.up.data());
     rms_norm(a.middle.data(), layer.mlp_norm.value, config.norm_epsilon, rows, width, normed.data(), nullptr);
     layer.gate.accumulate(rows, a.gate.data(), normed.data(), scratch);
     layer.up.accumulate(rows, a.up.data(), normed.data(), scratch);
     layer.gate.backward_input(rows, a.gate.data(), d_normed.data(), Store::assign);
     layer.up.backward_input(rows, a.up.data(), d_normed.data(), Store::add);
-    rms_norm_backward(a.middle.data(), layer.mlp_norm.value, a.inverse_rms_2.data(), d_normed.data(), rows, width,
-                      dx.data(), layer.mlp_norm.gradient);
+    rms_norm_backward(a.middle.data(), layer.mlp_norm.value, a.inverse_rms_2.data(), d_normed.data(), rows,
+                      width, dx.data(), layer.mlp_norm.gradient);
 
     layer.o.accumulate(rows, dx.data(), a.attention.data(), scratch);
     layer.o.backward_input(rows, dx.data(), d_attention.data(), Store::assign);
     dk.assign(rows * attention.kv_width(), 0.0f);
     dv.assign(rows * attention.kv_width(), 0.0f);
-    attention_backward(attention, input.segments, input.roots, a.q.data(), a.k.data(), a.v.data(), a.attention.data(),
-                       d_attention.data(), a.log_sum_exp.data(), dq.data(), dk.data(), dv.data());
-    rope(dq.data(), rows, attention.heads, attention.head_dim, attention.query_width(), input.positions.data(),
-         cosine.data(), sine.data(), true);
-    rope(dk.data(), rows, attention.kv_heads, attention.head_dim, attention.kv_width(), input.positions.data(),
-         cosine.data(), sine.data(), true);
-    rms_norm(a.input.data(), layer.attention_norm.value, config.norm_epsilon, rows, width, normed.data(), nullptr);
+    attention_backward(attention, input.segments, input.roots, a.q.data(), a.k.data(), a.v.data(),
+                       a.attention.data(), d_attention.data(), a.log_sum_exp.data(), dq.data(), dk.data(),
+                       dv.data());
+    rope(dq.data(), rows, attention.heads, attention.head_dim, attention.query_width(),
+         input.positions.data(), cosine.data(), sine.data(), true);
+    rope(dk.data(), rows, attention.kv_heads, attention.head_dim, attention.kv_width(),
+         input.positions.data(), cosine.data(), sine.data(), true);
+    rms_norm(a.input.data(), layer.attention_norm.value, config.norm_epsilon, rows, width, normed.data(),
+             nullptr);
     layer.q.accumulate(rows, dq.data(), normed.data(), scratch);
     layer.k.accumulate(rows, dk.data(), normed.data(), scratch);
     layer.v.accumulate(rows, dv.data(), normed.data(), scratch);
     layer.q.backward_input(rows, dq.data(), d_normed.data(), Store::assign);
     layer.k.backward_input(rows, dk.data(), d_normed.data(), Store::add);
     layer.v.backward_input(rows, dv.data(), d_normed.data(), Store::add);
-    rms_norm_backward(a.input.data(), layer.attention_norm.value, a.inverse_rms_1.data(), d_normed.data(), rows, width,
-                      dx.data(), layer.attention_norm.gradient);
+    rms_norm_backward(a.input.data(), layer.attention_norm.value, a.inverse_rms_1.data(), d_normed.data(),
+                      rows, width, dx.data(), layer.attention_norm.gradient);
   }
   if (!embedding.gradient) return;
   for (int64_t i = 0; i < rows; ++i) {
@@ -160,8 +166,8 @@ std::vector<float> Network::decode(std::span<const int32_t> tokens, std::span<Kv
   }
   extend_rope(last + 1);
   std::vector<float> x(rows * width), normed(rows * width), q(rows * attention.query_width()),
-      k(rows * attention.kv_width()), v(rows * attention.kv_width()), attended(rows * attention.query_width()),
-      inverse_rms, gate, up;
+      k(rows * attention.kv_width()), v(rows * attention.kv_width()),
+      attended(rows * attention.query_width()), inverse_rms, gate, up;
   for (int64_t i = 0; i < rows; ++i)
     std::memcpy(&x[i * width], embedding.value + tokens[i] * width, width * sizeof(float));
   const int64_t group = attention.heads / attention.kv_heads, d = attention.head_dim;
@@ -171,14 +177,18 @@ std::vector<float> Network::decode(std::span<const int32_t> tokens, std::span<Kv
     layer.q.forward(rows, normed.data(), q.data(), true);
     layer.k.forward(rows, normed.data(), k.data(), true);
     layer.v.forward(rows, normed.data(), v.data(), true);
-    rope(q.data(), rows, attention.heads, d, attention.query_width(), positions.data(), cosine.data(), sine.data(), false);
-    rope(k.data(), rows, attention.kv_heads, d, attention.kv_width(), positions.data(), cosine.data(), sine.data(), false);
+    rope(q.data(), rows, attention.heads, d, attention.query_width(), positions.data(), cosine.data(),
+         sine.data(), false);
+    rope(k.data(), rows, attention.kv_heads, d, attention.kv_width(), positions.data(), cosine.data(),
+         sine.data(), false);
     parallel_for(rows, [&](int64_t i, int) {
       thread_local std::vector<float> scores;
-      caches[i]->write(static_cast<int64_t>(l), positions[i], &k[i * attention.kv_width()], &v[i * attention.kv_width()]);
+      caches[i]->write(static_cast<int64_t>(l), positions[i], &k[i * attention.kv_width()],
+                       &v[i * attention.kv_width()]);
       for (int64_t kv_head = 0; kv_head < attention.kv_heads; ++kv_head) {
         const int64_t offset = i * attention.query_width() + kv_head * group * d;
-        caches[i]->attend(static_cast<int64_t>(l), kv_head, positions[i] + 1, &q[offset], &attended[offset], scores);
+        caches[i]->attend(static_cast<int64_t>(l), kv_head, positions[i] + 1, &q[offset], &attended[offset],
+                          scores);
       }
     });
     layer.o.forward(rows, attended.data(), normed.data(), true);

@@ -51,20 +51,23 @@ struct Network {
   const Matrix& head() const { return config.tied_head ? embedding : head_matrix; }
   void extend_rope(int64_t positions);
 
-  // Hidden state before the final norm, [rows, hidden]. `keep` receives activations, or only feeds `on_layer`.
+  // Hidden state before the final norm, [rows, hidden]. `keep` receives activations, or only feeds
+  // `on_layer`.
   using OnLayer = std::function<void(int64_t layer, const float* k, const float* v)>;
-  std::vector<float> forward(const Rows&, bool adapter, std::vector<LayerActivations>* keep, const OnLayer& on_layer = {});
+  std::vector<float> forward(const Rows&, bool adapter, std::vector<LayerActivations>* keep,
+                             const OnLayer& on_layer = {});
   // dx [rows, hidden]: gradient of the hidden state; accumulates every gradient below the final norm.
   void backward(const Rows&, std::vector<LayerActivations>&, std::vector<float> dx);
 
-  // Decode: one row per cache, at position caches[i]->length(); appends it to the cache. Returns hidden [rows, hidden].
+  // Decode: one row per cache, at position caches[i]->length(); appends it to the cache. Returns hidden
+  // [rows, hidden].
   std::vector<float> decode(std::span<const int32_t> tokens, std::span<KvCache* const> caches);
   // Final norm and head: logits [rows, vocabulary].
   void head_logits(int64_t rows, const float* hidden, std::vector<float>& logits) const;
 
  private:
-  void mlp(const Layer&, int64_t rows, bool adapter, float* x, std::vector<float>& inverse_rms, std::vector<float>& gate,
-           std::vector<float>& up);
+  void mlp(const Layer&, int64_t rows, bool adapter, float* x, std::vector<float>& inverse_rms,
+           std::vector<float>& gate, std::vector<float>& up);
 };
 
 }  // namespace adjudge

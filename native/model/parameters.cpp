@@ -15,13 +15,15 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 class Builder {
  public:
-  Builder(Model::Impl& state, const TensorSource& source, bool trainable) : state_(state), source_(source), trainable_(trainable) {}
+  Builder(Model::Impl& state, const TensorSource& source, bool trainable)
+      : state_(state), source_(source), trainable_(trainable) {}
 
   Parameter& load(const std::string& name, std::vector<int64_t> shape, bool trainable) {
     const StoredTensor* tensor = source_.find(name);
     if (!tensor) throw Error{"MODEL_INVALID", "tensor " + name + " is missing from the model's files"};
     if (tensor->shape != shape)
-      throw Error{"MODEL_INVALID", "tensor " + name + " has shape " + shape_text(tensor->shape) + "; config.json implies " + shape_text(shape)};
+      throw Error{"MODEL_INVALID", "tensor " + name + " has shape " + shape_text(tensor->shape) +
+                                       "; config.json implies " + shape_text(shape)};
     Parameter& parameter = make(name, std::move(shape), trainable);
     read_all(*tensor, parameter.value);
     return parameter;
@@ -45,7 +47,12 @@ class Builder {
 
   void matrix(Matrix& matrix, const std::string& name, int64_t out, int64_t in, bool trainable) {
     const Parameter& parameter = load(name, {out, in}, trainable);
-    matrix = {.out = out, .in = in, .value = parameter.value, .gradient = parameter.gradient, .packed_forward = {}, .packed_backward = {}};
+    matrix = {.out = out,
+              .in = in,
+              .value = parameter.value,
+              .gradient = parameter.gradient,
+              .packed_forward = {},
+              .packed_backward = {}};
   }
 
   void norm(Norm& norm, const std::string& name, int64_t width, bool trainable) {
@@ -60,11 +67,22 @@ class Builder {
     ++adapters;
     const Parameter a = make("base_model.model." + path + ".lora_A.weight", {lora->rank, in}, trainable_);
     const Parameter b = make("base_model.model." + path + ".lora_B.weight", {out, lora->rank}, trainable_);
-    // PEFT's start: A uniform within 1/sqrt(in) (Kaiming with slope sqrt(5)), B zero, so the adapter changes nothing.
+    // PEFT's start: A uniform within 1/sqrt(in) (Kaiming with slope sqrt(5)), B zero, so the adapter changes
+    // nothing.
     const float bound = 1.0f / std::sqrt(static_cast<float>(in));
     for (int64_t i = 0; i < a.elements; ++i) a.value[i] = bound * (2.0f * uniform(lora->seed) - 1.0f);
-    linear.a = {.out = lora->rank, .in = in, .value = a.value, .gradient = a.gradient, .packed_forward = {}, .packed_backward = {}};
-    linear.b = {.out = out, .in = lora->rank, .value = b.value, .gradient = b.gradient, .packed_forward = {}, .packed_backward = {}};
+    linear.a = {.out = lora->rank,
+                .in = in,
+                .value = a.value,
+                .gradient = a.gradient,
+                .packed_forward = {},
+                .packed_backward = {}};
+    linear.b = {.out = out,
+                .in = lora->rank,
+                .value = b.value,
+                .gradient = b.gradient,
+                .packed_forward = {},
+                .packed_backward = {}};
     linear.scale = static_cast<float>(lora->scale);
   }
 
@@ -81,7 +99,8 @@ class Builder {
     try {
       return state_.memory.emplace_back(elements, 0.0f).data();
     } catch (const std::bad_alloc&) {
-      throw Error{"OUT_OF_MEMORY", "no memory for " + std::to_string(elements * 4) + " bytes of parameters; use LoRA or a smaller model"};
+      throw Error{"OUT_OF_MEMORY", "no memory for " + std::to_string(elements * 4) +
+                                       " bytes of parameters; use LoRA or a smaller model"};
     }
   }
 
@@ -101,7 +120,8 @@ class Builder {
 
 }  // namespace
 
-void build_parameters(Model::Impl& state, const TensorSource& source, bool trainable, const LoraOptions* lora) {
+void build_parameters(Model::Impl& state, const TensorSource& source, bool trainable,
+                      const LoraOptions* lora) {
   Network& network = state.network;
   const ModelConfig& c = network.config;
   network.attention = {c.heads, c.kv_heads, c.head_dim};
@@ -125,8 +145,9 @@ void build_parameters(Model::Impl& state, const TensorSource& source, bool train
   builder.norm(network.final_norm, "model.norm.weight", c.hidden, base);
   if (!c.tied_head) builder.matrix(network.head_matrix, "lm_head.weight", c.vocabulary, c.hidden, base);
   if (lora && !builder.adapters)
-    throw Error{"LORA_INVALID", "no layer matches the adapter's target modules; linear layers are q_proj, k_proj, v_proj, "
-                                "o_proj, gate_proj, up_proj, down_proj"};
+    throw Error{"LORA_INVALID",
+                "no layer matches the adapter's target modules; linear layers are q_proj, k_proj, v_proj, "
+                "o_proj, gate_proj, up_proj, down_proj"};
 }
 
 namespace {

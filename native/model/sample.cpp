@@ -24,7 +24,8 @@ bool larger(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-void list_top(std::span<const float> logits, float inverse_temperature, float lse, int64_t count, std::vector<TopLogProb>& top) {
+void list_top(std::span<const float> logits, float inverse_temperature, float lse, int64_t count,
+              std::vector<TopLogProb>& top) {
   std::vector<Candidate> all(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) all[i] = {logits[i], static_cast<int32_t>(i)};
   count = std::min<int64_t>(count, static_cast<int64_t>(all.size()));
@@ -34,8 +35,9 @@ void list_top(std::span<const float> logits, float inverse_temperature, float ls
 
 // Keeps what top-k, top-p and min-p leave, most probable first.
 void filter(std::vector<Candidate>& candidates, const SamplingOptions& options) {
-  const int64_t k = options.top_k > 0 ? std::min<int64_t>(options.top_k, static_cast<int64_t>(candidates.size()))
-                                      : static_cast<int64_t>(candidates.size());
+  const int64_t k = options.top_k > 0
+                        ? std::min<int64_t>(options.top_k, static_cast<int64_t>(candidates.size()))
+                        : static_cast<int64_t>(candidates.size());
   std::partial_sort(candidates.begin(), candidates.begin() + k, candidates.end(), larger);
   candidates.resize(k);
   const double best = candidates.front().logit;
@@ -43,7 +45,8 @@ void filter(std::vector<Candidate>& candidates, const SamplingOptions& options) 
     double total = 0, mass = 0;
     for (const Candidate& c : candidates) total += std::exp(c.logit - best);
     size_t kept = 0;
-    while (kept < candidates.size() && (kept == 0 || mass < options.top_p * total)) mass += std::exp(candidates[kept++].logit - best);
+    while (kept < candidates.size() && (kept == 0 || mass < options.top_p * total))
+      mass += std::exp(candidates[kept++].logit - best);
     candidates.resize(kept);
   }
   if (options.min_p > 0) {
@@ -58,8 +61,8 @@ double keyed_uniform(uint64_t seed, uint64_t prompt, uint64_t completion, uint64
   return static_cast<double>(mix(mix(mix(mix(seed) ^ prompt) ^ completion) ^ position) >> 11) * 0x1p-53;
 }
 
-Sampled sample(std::span<float> logits, const SamplingOptions& options, std::span<const int32_t> seen, double uniform,
-               std::vector<TopLogProb>& top) {
+Sampled sample(std::span<float> logits, const SamplingOptions& options, std::span<const int32_t> seen,
+               double uniform, std::vector<TopLogProb>& top) {
   const bool greedy = options.temperature == 0;
   const float inverse_temperature = greedy ? 1.0f : 1.0f / options.temperature;
   const int64_t count = static_cast<int64_t>(logits.size());
@@ -69,7 +72,8 @@ Sampled sample(std::span<float> logits, const SamplingOptions& options, std::spa
   std::vector<std::pair<int32_t, float>> natural;  // logits before the penalty
   if (penalised)
     for (int32_t token : seen) {
-      if (std::any_of(natural.begin(), natural.end(), [&](const auto& n) { return n.first == token; })) continue;
+      if (std::any_of(natural.begin(), natural.end(), [&](const auto& n) { return n.first == token; }))
+        continue;
       natural.emplace_back(token, logits[token]);
       logits[token] *= logits[token] > 0 ? 1 / options.repetition_penalty : options.repetition_penalty;
     }
@@ -79,12 +83,14 @@ Sampled sample(std::span<float> logits, const SamplingOptions& options, std::spa
     return logits[token] * inverse_temperature - lse;
   };
   if (greedy) {
-    const int32_t token = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    const int32_t token =
+        static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
     return {token, natural_log_prob(token), 0.0f};
   }
   const bool filtered = options.top_k > 0 || options.top_p < 1 || options.min_p > 0;
   if (!filtered) {
-    const float sampling_lse = penalised ? log_sum_exp(logits.data(), count, inverse_temperature, nullptr) : lse;
+    const float sampling_lse =
+        penalised ? log_sum_exp(logits.data(), count, inverse_temperature, nullptr) : lse;
     double mass = 0;
     int32_t token = -1, last = 0;
     for (int32_t i = 0; i < count && token < 0; ++i) {

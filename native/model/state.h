@@ -20,7 +20,8 @@ struct Model::Impl {
 };
 
 // Loads or makes all parameters of `state.network.config` and points the network at them.
-void build_parameters(Model::Impl& state, const TensorSource& source, bool trainable, const LoraOptions* lora);
+void build_parameters(Model::Impl& state, const TensorSource& source, bool trainable,
+                      const LoraOptions* lora);
 
 // Packs every matrix (after loading, or after values changed).
 void pack_all(Network&);
@@ -37,8 +38,8 @@ struct MicroBatch {
   std::vector<HeadRow> head;
 };
 
-// Cuts a batch into micro-batches of at most about `budget` rows, whole groups each. lengths[c]: tokens of completion c
-// that matter (0 = left out). wanted[i] 0 drops a head row; empty = all.
+// Cuts a batch into micro-batches of at most about `budget` rows, whole groups each. lengths[c]: tokens of
+// completion c that matter (0 = left out). wanted[i] 0 drops a head row; empty = all.
 std::vector<MicroBatch> plan_micro_batches(const GroupedBatch&, std::span<const int64_t> lengths,
                                            std::span<const uint8_t> wanted, int64_t budget);
 

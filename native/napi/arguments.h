@@ -1,4 +1,5 @@
-// Reading JavaScript arguments: what is missing or of another type is answered with ARGUMENT_INVALID and its name.
+// Reading JavaScript arguments: what is missing or of another type is answered with ARGUMENT_INVALID and its
+// name.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +38,8 @@ inline double number(const Napi::Value& value, std::string_view name) {
 
 inline int64_t integer(const Napi::Value& value, std::string_view name, int64_t least, int64_t most) {
   double number = arguments::number(value, name);
-  if (number != std::floor(number) || number < static_cast<double>(least) || number > static_cast<double>(most)) {
+  if (number != std::floor(number) || number < static_cast<double>(least) ||
+      number > static_cast<double>(most)) {
     refuse(name, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
   }
   return static_cast<int64_t>(number);
@@ -79,7 +81,8 @@ inline std::vector<std::string> strings(const Napi::Value& value, std::string_vi
 inline void check_offsets(const std::vector<int32_t>& offsets, size_t end, std::string_view name) {
   bool good = !offsets.empty() && offsets.front() == 0 && static_cast<size_t>(offsets.back()) == end;
   for (size_t index = 1; good && index < offsets.size(); ++index) good = offsets[index] >= offsets[index - 1];
-  if (!good) refuse(name, "ascending offsets from 0 to the number of tokens, one more than there are sequences");
+  if (!good)
+    refuse(name, "ascending offsets from 0 to the number of tokens, one more than there are sequences");
 }
 
 // A Float32Array over the vector's own memory (no copy).
@@ -88,7 +91,8 @@ inline Napi::Value adopt(Napi::Env env, std::vector<float>&& values) {
   if (length == 0) return Napi::Float32Array::New(env, 0);
   auto* kept = new std::vector<float>(std::move(values));
   auto buffer = Napi::ArrayBuffer::New(
-      env, kept->data(), length * sizeof(float), [](Napi::Env, void*, std::vector<float>* hint) { delete hint; }, kept);
+      env, kept->data(), length * sizeof(float),
+      [](Napi::Env, void*, std::vector<float>* hint) { delete hint; }, kept);
   return Napi::Float32Array::New(env, length, buffer, 0);
 }
 

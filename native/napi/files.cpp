@@ -39,13 +39,15 @@ std::map<std::string, Adapter> adapters_of(std::span<const Parameter> parameters
 }
 
 // Elements [first, first + count) of W + scale * B * A.
-void read_merged(const Parameter& base, const Adapter& adapter, double scale, int64_t first, int64_t count, float* out) {
+void read_merged(const Parameter& base, const Adapter& adapter, double scale, int64_t first, int64_t count,
+                 float* out) {
   int64_t width = base.shape.back(), rank = adapter.a->shape[0];
   for (int64_t index = 0; index < count; ++index) {
     int64_t row = (first + index) / width, column = (first + index) % width;
     double sum = 0;
     for (int64_t inner = 0; inner < rank; ++inner) {
-      sum += static_cast<double>(adapter.b->value[row * rank + inner]) * adapter.a->value[inner * width + column];
+      sum += static_cast<double>(adapter.b->value[row * rank + inner]) *
+             adapter.a->value[inner * width + column];
     }
     out[index] = static_cast<float>(base.value[first + index] + scale * sum);
   }
@@ -70,8 +72,8 @@ Napi::Value save_weights(const Napi::CallbackInfo& info) {
           TensorToWrite tensor{parameter.name, StoredType::f32, parameter.shape, {}};
           auto adapter = adapters.find(parameter.name);
           if (part == "merged" && adapter != adapters.end()) {
-            tensor.read = [&parameter, pair = adapter->second, scale = entry->lora->scale](int64_t first, int64_t count,
-                                                                                             float* out) {
+            tensor.read = [&parameter, pair = adapter->second, scale = entry->lora->scale](
+                              int64_t first, int64_t count, float* out) {
               read_merged(parameter, pair, scale, first, count, out);
             };
           } else {
@@ -89,9 +91,8 @@ Napi::Value save_weights(const Napi::CallbackInfo& info) {
 }
 
 TensorToWrite plain_tensor(const std::string& name, const std::vector<int64_t>& shape, const float* data) {
-  return {name, StoredType::f32, shape, [data](int64_t first, int64_t count, float* out) {
-            std::copy_n(data + first, count, out);
-          }};
+  return {name, StoredType::f32, shape,
+          [data](int64_t first, int64_t count, float* out) { std::copy_n(data + first, count, out); }};
 }
 
 // saveOptimizer(model, file): both moments of every trainable parameter, and the number of steps.
@@ -107,8 +108,10 @@ Napi::Value save_optimizer(const Napi::CallbackInfo& info) {
         std::vector<TensorToWrite> tensors{plain_tensor("step_count", {2}, count)};
         for (const Parameter& parameter : entry->model->parameters()) {
           if (!parameter.first_moment) continue;
-          tensors.push_back(plain_tensor(parameter.name + ".first_moment", parameter.shape, parameter.first_moment));
-          tensors.push_back(plain_tensor(parameter.name + ".second_moment", parameter.shape, parameter.second_moment));
+          tensors.push_back(
+              plain_tensor(parameter.name + ".first_moment", parameter.shape, parameter.first_moment));
+          tensors.push_back(
+              plain_tensor(parameter.name + ".second_moment", parameter.shape, parameter.second_moment));
         }
         write_safetensors(file, tensors);
         return {};
@@ -130,8 +133,9 @@ Napi::Value load_optimizer(const Napi::CallbackInfo& info) {
         auto expect = [&](const std::string& name, const std::vector<int64_t>& shape, float* target) {
           const StoredTensor* tensor = source->find(name);
           if (!tensor || tensor->shape != shape) {
-            throw Error("CHECKPOINT_INVALID", file + ": the tensor " + name + (tensor ? " has another shape" : " is missing") +
-                                                  "; this optimizer state belongs to another model or adapter");
+            throw Error("CHECKPOINT_INVALID",
+                        file + ": the tensor " + name + (tensor ? " has another shape" : " is missing") +
+                            "; this optimizer state belongs to another model or adapter");
           }
           reads.emplace_back(tensor, target);
         };
@@ -210,7 +214,8 @@ Napi::Value write_tensors(const Napi::CallbackInfo& info) {
     int64_t elements = 1;
     for (uint32_t axis = 0; axis < shape.Length(); ++axis) {
       tensor.shape.push_back(integer(shape.Get(axis), "shape", 0, int64_t{1} << 40));
-      if (__builtin_mul_overflow(elements, tensor.shape.back(), &elements)) refuse("shape", "a product that fits");
+      if (__builtin_mul_overflow(elements, tensor.shape.back(), &elements))
+        refuse("shape", "a product that fits");
     }
     contents->push_back(floats(item.Get("data"), "data"));
     if (static_cast<int64_t>(contents->back().size()) != elements) {
@@ -233,7 +238,8 @@ Napi::Value read_gguf_metadata(const Napi::CallbackInfo& info) {
   std::string path = string(info[0], "path");
   auto job = Job::start(info.Env(), [path](Job&) -> Job::Result {
     std::unique_ptr<GgufFile> file = open_gguf(path);
-    return [config = gguf_config_json(*file), metadata = gguf_metadata_json(*file)](Napi::Env env) -> Napi::Value {
+    return [config = gguf_config_json(*file),
+            metadata = gguf_metadata_json(*file)](Napi::Env env) -> Napi::Value {
       Napi::Object result = Napi::Object::New(env);
       result.Set("config", config);
       result.Set("metadata", metadata);

@@ -15,10 +15,14 @@ using namespace arguments;
 
 const char* finish_name(Finish finish) {
   switch (finish) {
-    case Finish::stop: return "stop";
-    case Finish::stop_string: return "stop_string";
-    case Finish::length: return "length";
-    case Finish::cancelled: return "cancelled";
+    case Finish::stop:
+      return "stop";
+    case Finish::stop_string:
+      return "stop_string";
+    case Finish::length:
+      return "length";
+    case Finish::cancelled:
+      return "cancelled";
   }
   return "length";
 }
@@ -34,7 +38,8 @@ SamplingOptions read_sampling(const Napi::Value& value) {
   options.temperature = static_cast<float>(number(source.Get("temperature"), "temperature"));
   options.top_p = static_cast<float>(number(source.Get("topP"), "topP"));
   options.min_p = static_cast<float>(number(source.Get("minP"), "minP"));
-  options.repetition_penalty = static_cast<float>(number(source.Get("repetitionPenalty"), "repetitionPenalty"));
+  options.repetition_penalty =
+      static_cast<float>(number(source.Get("repetitionPenalty"), "repetitionPenalty"));
   options.top_k = integer(source.Get("topK"), "topK", 0, many);
   options.seed = static_cast<uint64_t>(integer(source.Get("seed"), "seed", 0, int64_t{1} << 53));
   options.eos_tokens = int32s(source.Get("eosTokens"), "eosTokens");
@@ -92,9 +97,10 @@ Napi::Value generate(const Napi::CallbackInfo& info) {
     int64_t length = int64_t{offsets[index + 1]} - offsets[index];
     if (length == 0) refuse("promptTokens", "at least one token in every prompt");
     if (length >= config.max_positions) {
-      throw Error("CONTEXT_EXCEEDED", "Prompt " + std::to_string(index) + " has " + std::to_string(length) +
-                                          " tokens and leaves no room for an answer: the model's context is " +
-                                          std::to_string(config.max_positions));
+      throw Error("CONTEXT_EXCEEDED",
+                  "Prompt " + std::to_string(index) + " has " + std::to_string(length) +
+                      " tokens and leaves no room for an answer: the model's context is " +
+                      std::to_string(config.max_positions));
     }
   }
   SamplingOptions options = read_sampling(info[3]);
@@ -127,6 +133,8 @@ Napi::Value generate(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void export_generate(Napi::Env env, Napi::Object exports) { export_function(env, exports, "generate", generate); }
+void export_generate(Napi::Env env, Napi::Object exports) {
+  export_function(env, exports, "generate", generate);
+}
 
 }  // namespace adjudge

@@ -55,8 +55,8 @@ std::shared_ptr<Job> Job::start(Napi::Env env, Work work, std::shared_ptr<Turnst
   if (!callback.IsEmpty()) job->callback_ = Napi::Persistent(callback);
   Napi::String name = Napi::String::New(env, "adjudge job");
   // The queue is unbounded, so the job's thread never waits for JavaScript.
-  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, &Job::deliver,
-                                      &job->channel_) != napi_ok) {
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr,
+                                      &Job::deliver, &job->channel_) != napi_ok) {
     throw Error("INTERNAL", "The environment is closing: no job can be started");
   }
   job->self_ = job;

@@ -65,7 +65,7 @@ class Job {
   std::thread thread_;
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> abandoned_{false};  // the environment closes: work that has not begun is left out
-  std::shared_ptr<Job> self_;  // keeps the job alive until it has finished
+  std::shared_ptr<Job> self_;           // keeps the job alive until it has finished
 };
 
 // Makes a JavaScript error with a `code` property.

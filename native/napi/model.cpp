@@ -25,8 +25,9 @@ struct LoadRequest {
   LoraOptions lora_options;
 };
 
-const char* const linear_modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+const char* const linear_modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                      "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                      "mlp.down_proj"};
 
 std::string module_path(int64_t layer, const std::string& module) {
   return "model.layers." + std::to_string(layer) + "." + module;
@@ -45,7 +46,8 @@ LoraOptions lora_of(const AdapterConfig& adapter, int64_t layers, const std::str
       int64_t rank = adapter_rank(adapter, path);
       double scale = adapter_scale(adapter, path);
       if (!first && (rank != options.rank || scale != options.scale)) {
-        throw Error("ADAPTER_UNSUPPORTED", folder + ": rank or alpha differ between modules; expected one for all");
+        throw Error("ADAPTER_UNSUPPORTED",
+                    folder + ": rank or alpha differ between modules; expected one for all");
       }
       options.rank = rank;
       options.scale = scale;
@@ -53,11 +55,13 @@ LoraOptions lora_of(const AdapterConfig& adapter, int64_t layers, const std::str
     }
     if (targets == layers) options.modules.push_back(module.substr(module.find('.') + 1));
     if (targets != 0 && targets != layers) {
-      throw Error("ADAPTER_UNSUPPORTED", folder + ": " + module + " has an adapter in " + std::to_string(targets) +
-                                             " of " + std::to_string(layers) + " layers; expected all or none");
+      throw Error("ADAPTER_UNSUPPORTED", folder + ": " + module + " has an adapter in " +
+                                             std::to_string(targets) + " of " + std::to_string(layers) +
+                                             " layers; expected all or none");
     }
   }
-  if (options.modules.empty()) throw Error("ADAPTER_INVALID", folder + ": target_modules names no linear layer of the model");
+  if (options.modules.empty())
+    throw Error("ADAPTER_INVALID", folder + ": target_modules names no linear layer of the model");
   return options;
 }
 
@@ -73,8 +77,9 @@ void fill_adapter(Model& model, const StoredAdapter& adapter, const std::string&
       tensor = place->second == AdapterSide::a ? module->second.a : module->second.b;
     }
     if (!tensor || tensor->shape != parameter.shape) {
-      throw Error("ADAPTER_INVALID", folder + ": the tensor " + parameter.name +
-                                         (tensor ? " has a shape that does not fit the model" : " is missing"));
+      throw Error("ADAPTER_INVALID",
+                  folder + ": the tensor " + parameter.name +
+                      (tensor ? " has a shape that does not fit the model" : " is missing"));
     }
     read_all(*tensor, parameter.value);
     ++used;
@@ -99,17 +104,20 @@ Napi::Value load(const Napi::CallbackInfo& info) {
     request.lora_options.rank = integer(lora.Get("rank"), "lora.rank", 1, 65536);
     request.lora_options.scale = number(lora.Get("scale"), "lora.scale");
     request.lora_options.modules = strings(lora.Get("modules"), "lora.modules");
-    request.lora_options.seed = static_cast<uint64_t>(integer(lora.Get("seed"), "lora.seed", 0, int64_t{1} << 53));
+    request.lora_options.seed =
+        static_cast<uint64_t>(integer(lora.Get("seed"), "lora.seed", 0, int64_t{1} << 53));
   }
   if (!options.Get("adapter").IsUndefined()) request.adapter = string(options.Get("adapter"), "adapter");
   auto job = Job::start(info.Env(), [request](Job&) -> Job::Result {
     ModelConfig config = parse_config(request.config, request.config_name);
-    std::unique_ptr<TensorSource> source =
-        request.gguf ? std::unique_ptr<TensorSource>(open_gguf(request.weights)) : open_safetensors(request.weights);
+    std::unique_ptr<TensorSource> source = request.gguf
+                                               ? std::unique_ptr<TensorSource>(open_gguf(request.weights))
+                                               : open_safetensors(request.weights);
     auto entry = std::make_shared<ModelEntry>();
     if (request.adapter.empty()) {
       if (request.lora) entry->lora = request.lora_options;
-      entry->model = std::make_unique<Model>(config, *source, request.trainable, entry->lora ? &*entry->lora : nullptr);
+      entry->model =
+          std::make_unique<Model>(config, *source, request.trainable, entry->lora ? &*entry->lora : nullptr);
     } else {
       StoredAdapter adapter = open_adapter(request.adapter);
       entry->lora = lora_of(adapter.config, config.layers, request.adapter);
@@ -156,7 +164,8 @@ struct OwnedBatch {
   float temperature = 1.0f;
 
   GroupedBatch view() const {
-    return {prompt_tokens, prompt_offsets, completion_tokens, completion_offsets, completion_group, temperature};
+    return {prompt_tokens,      prompt_offsets,   completion_tokens,
+            completion_offsets, completion_group, temperature};
   }
 };
 
@@ -189,7 +198,8 @@ OwnedBatch read_batch(const Napi::Value& value, const ModelConfig& config) {
   int32_t groups = static_cast<int32_t>(batch.prompt_offsets.size()) - 1;
   for (int32_t group = 0; group < groups; ++group) {
     if (batch.prompt_offsets[group] == batch.prompt_offsets[group + 1]) {
-      refuse("promptTokens", "at least one token in every prompt, prompt " + std::to_string(group) + " has none");
+      refuse("promptTokens",
+             "at least one token in every prompt, prompt " + std::to_string(group) + " has none");
     }
   }
   int32_t last = 0;
@@ -243,13 +253,14 @@ Napi::Value logits(const Napi::CallbackInfo& info) {
   if (tokens.empty()) refuse("tokens", "at least one token");
   if (static_cast<int64_t>(tokens.size()) > config.max_positions) {
     throw Error("CONTEXT_EXCEEDED", "The sequence has " + std::to_string(tokens.size()) +
-                                        " tokens, but the model's context is " + std::to_string(config.max_positions));
+                                        " tokens, but the model's context is " +
+                                        std::to_string(config.max_positions));
   }
   auto job = Job::start(
       info.Env(),
       [entry, tokens](Job&) -> Job::Result {
-        auto out = std::make_shared<std::vector<float>>(tokens.size() *
-                                                        static_cast<size_t>(entry->model->config().vocabulary));
+        auto out = std::make_shared<std::vector<float>>(
+            tokens.size() * static_cast<size_t>(entry->model->config().vocabulary));
         entry->model->logits(tokens, out->data());
         return [out](Napi::Env env) -> Napi::Value { return adopt(env, std::move(*out)); };
       },
@@ -265,14 +276,15 @@ Napi::Value backward(const Napi::CallbackInfo& info) {
   auto entropy = std::make_shared<std::vector<float>>();
   if (!info[3].IsUndefined()) *entropy = floats(info[3], "entropyGradients");
   if (coefficients->size() != count) refuse("logProbGradients", "one number per completion token");
-  if (!info[3].IsUndefined() && entropy->size() != count) refuse("entropyGradients", "one number per completion token");
+  if (!info[3].IsUndefined() && entropy->size() != count)
+    refuse("entropyGradients", "one number per completion token");
   auto job = Job::start(
       info.Env(),
       [entry, batch, coefficients, entropy, count](Job&) -> Job::Result {
         auto log_probs = std::make_shared<std::vector<float>>(count);
         if (count > 0) {
-          entry->model->backward(batch->view(), coefficients->data(), entropy->empty() ? nullptr : entropy->data(),
-                                 log_probs->data());
+          entry->model->backward(batch->view(), coefficients->data(),
+                                 entropy->empty() ? nullptr : entropy->data(), log_probs->data());
         }
         return [log_probs](Napi::Env env) -> Napi::Value { return adopt(env, std::move(*log_probs)); };
       },

@@ -27,7 +27,8 @@ float* part_of(Parameter& parameter, const std::string& part) {
   } else {
     refuse("part", "value, gradient, firstMoment or secondMoment");
   }
-  if (!data) throw Error("ARGUMENT_INVALID", "The parameter " + parameter.name + " is frozen: it has no " + part);
+  if (!data)
+    throw Error("ARGUMENT_INVALID", "The parameter " + parameter.name + " is frozen: it has no " + part);
   return data;
 }
 
@@ -77,7 +78,8 @@ struct Write {
   std::vector<float> data;
 };
 
-// writeParameters(model, [{ name, part, data }]) -> Promise<void>; all of them or, where one does not fit, none.
+// writeParameters(model, [{ name, part, data }]) -> Promise<void>; all of them or, where one does not fit,
+// none.
 Napi::Value write(const Napi::CallbackInfo& info) {
   auto entry = unwrap_model(info[0]);
   if (!info[1].IsArray()) refuse("writes", "an array");
@@ -97,9 +99,9 @@ Napi::Value write(const Napi::CallbackInfo& info) {
           Parameter& parameter = named(*entry->model, write.name);
           targets.push_back(part_of(parameter, write.part));
           if (static_cast<int64_t>(write.data.size()) != parameter.elements) {
-            throw Error("ARGUMENT_INVALID", "The parameter " + write.name + " has " +
-                                                std::to_string(parameter.elements) + " elements, but the data has " +
-                                                std::to_string(write.data.size()));
+            throw Error("ARGUMENT_INVALID",
+                        "The parameter " + write.name + " has " + std::to_string(parameter.elements) +
+                            " elements, but the data has " + std::to_string(write.data.size()));
           }
           values = values || write.part == "value";
         }
@@ -119,7 +121,9 @@ Napi::Value step_count(const Napi::CallbackInfo& info) {
       info.Env(),
       [entry](Job&) -> Job::Result {
         int64_t count = entry->model->step_count();
-        return [count](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(count)); };
+        return [count](Napi::Env env) -> Napi::Value {
+          return Napi::Number::New(env, static_cast<double>(count));
+        };
       },
       entry->turnstile);
   return job->promise();

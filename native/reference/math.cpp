@@ -7,13 +7,15 @@ namespace adjudge::reference {
 
 static float narrow(double value) { return static_cast<float>(value); }
 
-void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t depth_stride, const float* b,
-          int64_t column_stride, int64_t b_depth_stride, float* c, int64_t ldc, bool accumulate) {
+void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t depth_stride,
+          const float* b, int64_t column_stride, int64_t b_depth_stride, float* c, int64_t ldc,
+          bool accumulate) {
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       double sum = accumulate ? c[i * ldc + j] : 0.0;
       for (int64_t p = 0; p < k; ++p) {
-        sum += double{a[i * row_stride + p * depth_stride]} * double{b[j * column_stride + p * b_depth_stride]};
+        sum +=
+            double{a[i * row_stride + p * depth_stride]} * double{b[j * column_stride + p * b_depth_stride]};
       }
       c[i * ldc + j] = narrow(sum);
     }
@@ -31,12 +33,13 @@ void rms_norm(const float* x, const float* weight, float epsilon, int64_t rows, 
   }
 }
 
-void rms_norm_backward(const float* x, const float* weight, const float* inverse_rms, const float* dy, int64_t rows,
-                       int64_t width, float* dx, float* dweight) {
+void rms_norm_backward(const float* x, const float* weight, const float* inverse_rms, const float* dy,
+                       int64_t rows, int64_t width, float* dx, float* dweight) {
   for (int64_t row = 0; row < rows; ++row, x += width, dy += width, dx += width) {
     const double r = inverse_rms[row];
     double mean = 0.0;
-    for (int64_t i = 0; i < width; ++i) mean += double{weight[i]} * dy[i] * x[i] * r / static_cast<double>(width);
+    for (int64_t i = 0; i < width; ++i)
+      mean += double{weight[i]} * dy[i] * x[i] * r / static_cast<double>(width);
     for (int64_t i = 0; i < width; ++i) {
       dx[i] = narrow(dx[i] + r * (double{weight[i]} * dy[i] - x[i] * r * mean));
       if (dweight != nullptr) dweight[i] = narrow(dweight[i] + double{dy[i]} * x[i] * r);
@@ -50,7 +53,8 @@ void swiglu(const float* gate, const float* up, int64_t count, float* y) {
   for (int64_t i = 0; i < count; ++i) y[i] = narrow(gate[i] * sigmoid(gate[i]) * up[i]);
 }
 
-void swiglu_backward(const float* gate, const float* up, const float* dy, int64_t count, float* dgate, float* dup) {
+void swiglu_backward(const float* gate, const float* up, const float* dy, int64_t count, float* dgate,
+                     float* dup) {
   for (int64_t i = 0; i < count; ++i) {
     const double g = gate[i], u = up[i], s = sigmoid(g);
     dgate[i] = narrow(dy[i] * u * s * (1.0 + g * (1.0 - s)));
@@ -98,8 +102,8 @@ double sum_of_squares(const float* x, int64_t count) {
   return sum;
 }
 
-void adamw(float* w, const float* g, float* m, float* v, int64_t count, float learning_rate, float beta1, float beta2,
-           float epsilon, float weight_decay, float bias1, float bias2, float gradient_scale) {
+void adamw(float* w, const float* g, float* m, float* v, int64_t count, float learning_rate, float beta1,
+           float beta2, float epsilon, float weight_decay, float bias1, float bias2, float gradient_scale) {
   for (int64_t i = 0; i < count; ++i) {
     const double gradient = double{g[i]} * gradient_scale;
     const double first = double{m[i]} * beta1 + gradient * (1.0 - beta1);
@@ -111,8 +115,8 @@ void adamw(float* w, const float* g, float* m, float* v, int64_t count, float le
   }
 }
 
-void rope(float* x, int64_t rows, int64_t heads, int64_t head_dim, int64_t row_stride, const int32_t* positions,
-          const float* cosine, const float* sine, bool inverse) {
+void rope(float* x, int64_t rows, int64_t heads, int64_t head_dim, int64_t row_stride,
+          const int32_t* positions, const float* cosine, const float* sine, bool inverse) {
   const int64_t half = head_dim / 2;
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t head = 0; head < heads; ++head) {

@@ -67,9 +67,10 @@ TEST_P(CpuGemm, AgreesWithTheReferenceInEveryLayout) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, CpuGemm,
                          testing::Values(Shape{1, 1, 1}, Shape{1, 16, 8}, Shape{2, 17, 5}, Shape{3, 33, 31},
-                                         Shape{5, 31, 256}, Shape{6, 64, 257}, Shape{7, 15, 600}, Shape{11, 40, 64},
-                                         Shape{13, 70, 513}, Shape{25, 65, 300}, Shape{97, 130, 259},
-                                         Shape{200, 47, 40}, Shape{4, 5, 0}, Shape{24, 1100, 3}));
+                                         Shape{5, 31, 256}, Shape{6, 64, 257}, Shape{7, 15, 600},
+                                         Shape{11, 40, 64}, Shape{13, 70, 513}, Shape{25, 65, 300},
+                                         Shape{97, 130, 259}, Shape{200, 47, 40}, Shape{4, 5, 0},
+                                         Shape{24, 1100, 3}));
 
 TEST(CpuGemmBits, ARowDoesNotDependOnItsBatchOrTheThreads) {
   const int64_t n = 77, k = 700, most = 131;
@@ -82,7 +83,8 @@ TEST(CpuGemmBits, ARowDoesNotDependOnItsBatchOrTheThreads) {
     gemm(most, n, k, a.data(), k, 1, b_packed.data(), whole.data(), n, store);
     for (const int count : {1, 2, 3}) {
       set_threads(count);
-      for (const int64_t m : {int64_t{1}, int64_t{2}, int64_t{5}, int64_t{7}, int64_t{13}, int64_t{26}, most}) {
+      for (const int64_t m :
+           {int64_t{1}, int64_t{2}, int64_t{5}, int64_t{7}, int64_t{13}, int64_t{26}, most}) {
         const int64_t first = most - m;
         std::vector<float> part(start.begin() + first * n, start.end());
         gemm(m, n, k, a.data() + first * k, k, 1, b_packed.data(), part.data(), n, store);

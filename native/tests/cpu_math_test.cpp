@@ -1,4 +1,5 @@
-// Row operations against their f64 twins at odd lengths, and bits that do not depend on the number of threads.
+// Row operations against their f64 twins at odd lengths, and bits that do not depend on the number of
+// threads.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -35,7 +36,8 @@ void expect_close(const Floats& got, const Floats& want, double relative, double
 TEST(CpuMath, RmsNormAndItsGradient) {
   for (const int64_t width : lengths) {
     const int64_t rows = 5;
-    const auto x = random_floats(rows * width, 1), weight = random_floats(width, 2), dy = random_floats(rows * width, 3);
+    const auto x = random_floats(rows * width, 1), weight = random_floats(width, 2),
+               dy = random_floats(rows * width, 3);
     Floats y(x.size()), inverse(rows), y_want(x.size()), inverse_want(rows);
     rms_norm(x.data(), weight.data(), 1e-6f, rows, width, y.data(), inverse.data());
     reference::rms_norm(x.data(), weight.data(), 1e-6f, rows, width, y_want.data(), inverse_want.data());
@@ -43,9 +45,10 @@ TEST(CpuMath, RmsNormAndItsGradient) {
     expect_close(inverse, inverse_want, 2e-6, 0.0);
     auto dx = random_floats(rows * width, 4), dweight = random_floats(width, 5);
     auto dx_want = dx, dweight_want = dweight;
-    rms_norm_backward(x.data(), weight.data(), inverse.data(), dy.data(), rows, width, dx.data(), dweight.data());
-    reference::rms_norm_backward(x.data(), weight.data(), inverse.data(), dy.data(), rows, width, dx_want.data(),
-                                 dweight_want.data());
+    rms_norm_backward(x.data(), weight.data(), inverse.data(), dy.data(), rows, width, dx.data(),
+                      dweight.data());
+    reference::rms_norm_backward(x.data(), weight.data(), inverse.data(), dy.data(), rows, width,
+                                 dx_want.data(), dweight_want.data());
     expect_close(dx, dx_want, 1e-5, 1e-5);
     expect_close(dweight, dweight_want, 1e-5, 1e-5);
   }
@@ -53,7 +56,8 @@ TEST(CpuMath, RmsNormAndItsGradient) {
 
 TEST(CpuMath, SwigluAndItsGradientInPlace) {
   for (const int64_t count : lengths) {
-    const auto gate = random_floats(count, 1, 5.0f), up = random_floats(count, 2), dy = random_floats(count, 3);
+    const auto gate = random_floats(count, 1, 5.0f), up = random_floats(count, 2),
+               dy = random_floats(count, 3);
     Floats y(gate.size()), want(gate.size()), dgate_want(gate.size()), dup_want(gate.size());
     swiglu(gate.data(), up.data(), count, y.data());
     reference::swiglu(gate.data(), up.data(), count, want.data());
@@ -80,7 +84,8 @@ TEST(CpuMath, LogSumExpAndEntropy) {
       const auto logits = random_floats(count, 6, 4.0f);
       float entropy = -1.0f, entropy_want = -1.0f;
       const float lse = log_sum_exp(logits.data(), count, inverse_temperature, &entropy);
-      EXPECT_NEAR(lse, reference::log_sum_exp(logits.data(), count, inverse_temperature, &entropy_want), 2e-6);
+      EXPECT_NEAR(lse, reference::log_sum_exp(logits.data(), count, inverse_temperature, &entropy_want),
+                  2e-6);
       EXPECT_NEAR(entropy, entropy_want, 1e-5);
     }
   }
@@ -158,8 +163,8 @@ TEST(CpuMath, AdamW) {
     const auto g = random_floats(count, 14);
     auto w_want = w, m_want = m, v_want = v;
     adamw(w.data(), g.data(), m.data(), v.data(), count, 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.3f, 0.2f, 0.5f);
-    reference::adamw(w_want.data(), g.data(), m_want.data(), v_want.data(), count, 1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f,
-                     0.3f, 0.2f, 0.5f);
+    reference::adamw(w_want.data(), g.data(), m_want.data(), v_want.data(), count, 1e-2f, 0.9f, 0.95f, 1e-8f,
+                     0.1f, 0.3f, 0.2f, 0.5f);
     expect_close(m, m_want, 1e-6, 1e-7);
     expect_close(v, v_want, 1e-6, 1e-7);
     expect_close(w, w_want, 1e-6, 1e-6);
@@ -177,7 +182,8 @@ TEST(CpuMath, RopeTurnsAndTurnsBack) {
   const auto original = random_floats(rows * row_stride, 15);
   auto got = original, want = original;
   rope(got.data(), rows, heads, head_dim, row_stride, positions.data(), cosine.data(), sine.data(), false);
-  reference::rope(want.data(), rows, heads, head_dim, row_stride, positions.data(), cosine.data(), sine.data(), false);
+  reference::rope(want.data(), rows, heads, head_dim, row_stride, positions.data(), cosine.data(),
+                  sine.data(), false);
   expect_close(got, want, 1e-6, 1e-6);
   rope(got.data(), rows, heads, head_dim, row_stride, positions.data(), cosine.data(), sine.data(), true);
   expect_close(got, original, 1e-6, 1e-6);
@@ -194,7 +200,8 @@ TEST(CpuMath, SumsDoNotDependOnTheThreads) {
     set_threads(number);
     sums.push_back(sum_of_squares(x.data(), count));
     Floats dx(rows * width), dweight(width);
-    rms_norm_backward(x.data(), weight.data(), inverse.data(), x.data(), rows, width, dx.data(), dweight.data());
+    rms_norm_backward(x.data(), weight.data(), inverse.data(), x.data(), rows, width, dx.data(),
+                      dweight.data());
     dx.insert(dx.end(), dweight.begin(), dweight.end());
     gradients.push_back(dx);
   }

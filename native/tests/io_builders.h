@@ -30,7 +30,8 @@ class TemporaryFolder {
   const std::string& path() const { return path_; }
   std::vector<std::string> names() const {
     std::vector<std::string> found;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) found.push_back(entry.path().filename().string());
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      found.push_back(entry.path().filename().string());
     return found;
   }
 
@@ -98,7 +99,8 @@ struct GgufBuilder {
   }
   void key_f32(const std::string& name, float value) { key(name, 6, floats({value})); }
   void key_string(const std::string& name, const std::string& value) { key(name, 8, string(value)); }
-  void info(const std::string& name, const std::vector<uint64_t>& dimensions, uint32_t type, uint64_t offset) {
+  void info(const std::string& name, const std::vector<uint64_t>& dimensions, uint32_t type,
+            uint64_t offset) {
     infos += string(name);
     append(infos, static_cast<uint32_t>(dimensions.size()));
     for (const uint64_t dimension : dimensions) append(infos, dimension);
@@ -107,7 +109,8 @@ struct GgufBuilder {
     ++tensor_count;
   }
   // dimensions in the file's order: the contiguous one first.
-  void tensor(const std::string& name, const std::vector<uint64_t>& dimensions, uint32_t type, const std::string& bytes) {
+  void tensor(const std::string& name, const std::vector<uint64_t>& dimensions, uint32_t type,
+              const std::string& bytes) {
     data.resize((data.size() + 31) / 32 * 32);
     info(name, dimensions, type, data.size());
     data += bytes;

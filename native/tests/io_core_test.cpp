@@ -27,7 +27,8 @@ std::string content(const std::string& path) {
 }
 
 TEST(Json, ReadsEveryKindOfValue) {
-  const Json json = parse_json(R"( {"a": [1, -2.5e1, true, false, null], "b": {"c": "x\u00e9\ud83d\ude00\n"}} )", "test");
+  const Json json =
+      parse_json(R"( {"a": [1, -2.5e1, true, false, null], "b": {"c": "x\u00e9\ud83d\ude00\n"}} )", "test");
   const auto& items = json.find("a")->items();
   ASSERT_EQ(items.size(), 5u);
   EXPECT_EQ(items[0].integer(), 1);
@@ -51,13 +52,30 @@ TEST(Json, KeepsIntegersExact) {
 }
 
 TEST(Json, RefusesWhatIsNotStrictJsonAndSaysWhere) {
-  const std::pair<const char*, const char*> cases[] = {
-      {"", "byte 0"},          {"{\"a\":1,}", "byte 7"},  {"[1,]", "byte 3"},       {"[1 2]", "byte 3"},
-      {"01", "byte 1"},        {"1.", "byte 2"},          {"-", "byte 1"},          {"+1", "byte 0"},
-      {"nul", "byte 0"},       {"NaN", "byte 0"},         {"'a'", "byte 0"},        {"\"a", "byte 0"},
-      {"\"\\x\"", "byte 2"},   {"\"\\ud800\"", "surrogate"}, {"\"\\udc00\"", "surrogate"}, {"\"a\nb\"", "byte 2"},
-      {"1 2", "byte 2"},       {"1e999", "too large"},    {"{1:2}", "byte 1"},      {"{\"a\" 1}", "byte 5"},
-      {"\"\xff\"", "UTF-8"},   {"\"\xc0\x80\"", "UTF-8"}, {"\"\xed\xa0\x80\"", "UTF-8"}, {"[", "byte 1"}};
+  const std::pair<const char*, const char*> cases[] = {{"", "byte 0"},
+                                                       {"{\"a\":1,}", "byte 7"},
+                                                       {"[1,]", "byte 3"},
+                                                       {"[1 2]", "byte 3"},
+                                                       {"01", "byte 1"},
+                                                       {"1.", "byte 2"},
+                                                       {"-", "byte 1"},
+                                                       {"+1", "byte 0"},
+                                                       {"nul", "byte 0"},
+                                                       {"NaN", "byte 0"},
+                                                       {"'a'", "byte 0"},
+                                                       {"\"a", "byte 0"},
+                                                       {"\"\\x\"", "byte 2"},
+                                                       {"\"\\ud800\"", "surrogate"},
+                                                       {"\"\\udc00\"", "surrogate"},
+                                                       {"\"a\nb\"", "byte 2"},
+                                                       {"1 2", "byte 2"},
+                                                       {"1e999", "too large"},
+                                                       {"{1:2}", "byte 1"},
+                                                       {"{\"a\" 1}", "byte 5"},
+                                                       {"\"\xff\"", "UTF-8"},
+                                                       {"\"\xc0\x80\"", "UTF-8"},
+                                                       {"\"\xed\xa0\x80\"", "UTF-8"},
+                                                       {"[", "byte 1"}};
   for (const auto& [text, part] : cases) {
     SCOPED_TRACE(text);
     expect_error("JSON_INVALID", part, [&] { parse_json(text, "config.json"); });
@@ -161,7 +179,8 @@ TEST(AtomicFile, LeavesNothingBehindOnAFullDisk) {
   if (mount("tmpfs", folder.path().c_str(), "tmpfs", 0, "size=64k") != 0) {
     GTEST_SKIP() << "mounting a small disk is not permitted here";
   }
-  expect_error("DISK_FULL", "disk is full", [&] { write_file_atomically(folder / "a", std::string(1 << 20, 'x')); });
+  expect_error("DISK_FULL", "disk is full",
+               [&] { write_file_atomically(folder / "a", std::string(1 << 20, 'x')); });
   EXPECT_TRUE(folder.names().empty());
   expect_error("DISK_FULL", "disk is full", [&] { AtomicFile(folder / "a").reserve(1 << 20); });
   EXPECT_TRUE(folder.names().empty());

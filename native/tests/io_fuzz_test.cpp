@@ -1,5 +1,5 @@
-// Mutates good files some twenty thousand times; every reader must read or refuse what comes out. The same entries
-// serve libFuzzer.
+// Mutates good files some twenty thousand times; every reader must read or refuse what comes out. The same
+// entries serve libFuzzer.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -35,19 +35,34 @@ int run(Entry entry, const std::string& text) {
 }
 
 void mutate(std::string& text, std::mt19937& random) {
-  const auto below = [&](size_t limit) { return std::uniform_int_distribution<size_t>(0, limit - 1)(random); };
+  const auto below = [&](size_t limit) {
+    return std::uniform_int_distribution<size_t>(0, limit - 1)(random);
+  };
   const size_t changes = 1 + below(4);
   for (size_t i = 0; i < changes && !text.empty(); ++i) {
     const size_t at = below(text.size());
     switch (below(7)) {
-      case 0: text[at] = static_cast<char>(below(256)); break;
-      case 1: text[at] = static_cast<char>(text[at] ^ (1 << below(8))); break;
-      case 2: text.erase(at, 1 + below(8)); break;
-      case 3: text.insert(at, text.substr(below(text.size()), 1 + below(16))); break;
-      case 4: text.resize(at); break;
-      case 5: text[at] = "{}[]\",:0129-eE\\u\xff\0"[below(19)]; break;
+      case 0:
+        text[at] = static_cast<char>(below(256));
+        break;
+      case 1:
+        text[at] = static_cast<char>(text[at] ^ (1 << below(8)));
+        break;
+      case 2:
+        text.erase(at, 1 + below(8));
+        break;
+      case 3:
+        text.insert(at, text.substr(below(text.size()), 1 + below(16)));
+        break;
+      case 4:
+        text.resize(at);
+        break;
+      case 5:
+        text[at] = "{}[]\",:0129-eE\\u\xff\0"[below(19)];
+        break;
       default: {  // a whole field becomes extreme
-        static constexpr uint64_t extremes[] = {0, 1, UINT64_MAX, uint64_t{1} << 63, uint64_t{1} << 32, 0x7fffffff, 64};
+        static constexpr uint64_t extremes[] = {
+            0, 1, UINT64_MAX, uint64_t{1} << 63, uint64_t{1} << 32, 0x7fffffff, 64};
         const uint64_t value = extremes[below(std::size(extremes))];
         std::memcpy(text.data() + at, &value, std::min<size_t>(8, text.size() - at));
       }
@@ -67,11 +82,14 @@ void mutate_many(Entry entry, const std::string& seed, int rounds) {
   EXPECT_GT(refused, 0);
 }
 
-TEST(Fuzz, Json) { mutate_many(fuzz_json, R"({"a":[1,-2.5e10,true,null,"x\u00e9\ud83d\ude00"],"b":{"c":{}}})", 8000); }
+TEST(Fuzz, Json) {
+  mutate_many(fuzz_json, R"({"a":[1,-2.5e10,true,null,"x\u00e9\ud83d\ude00"],"b":{"c":{}}})", 8000);
+}
 
 TEST(Fuzz, Safetensors) {
-  const std::string header = R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},)"
-                             R"("b":{"dtype":"BF16","shape":[4],"data_offsets":[16,24]}})";
+  const std::string header =
+      R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},)"
+      R"("b":{"dtype":"BF16","shape":[4],"data_offsets":[16,24]}})";
   mutate_many(fuzz_safetensors, testing::safetensors(header, std::string(24, '\1')), 8000);
 }
 
@@ -84,8 +102,10 @@ TEST(Fuzz, Gguf) {
 }
 
 TEST(Fuzz, Peft) {
-  mutate_many(fuzz_peft, R"({"peft_type":"LORA","r":4,"lora_alpha":10,"target_modules":".*(q|k)_proj[a-c]{2}?","rank_pattern":{"q_proj":8}})",
-              2000);
+  mutate_many(
+      fuzz_peft,
+      R"({"peft_type":"LORA","r":4,"lora_alpha":10,"target_modules":".*(q|k)_proj[a-c]{2}?","rank_pattern":{"q_proj":8}})",
+      2000);
 }
 
 }  // namespace

@@ -78,13 +78,15 @@ TEST(Gguf, ReadsEveryTensorTypeUnderTransformersNames) {
   builder.tensor("blk.0.ffn_down.weight", {32, 2}, q4_1, block4 + block4);
   const std::string text = builder.text();
   const GgufFile file(bytes_of(text), "test");
-  EXPECT_EQ(file.names(), (std::vector<std::string>{"model.embed_tokens.weight", "model.layers.0.input_layernorm.weight",
-                                                    "model.layers.0.mlp.down_proj.weight",
-                                                    "model.layers.0.mlp.up_proj.weight", "model.norm.weight"}));
+  EXPECT_EQ(file.names(),
+            (std::vector<std::string>{"model.embed_tokens.weight", "model.layers.0.input_layernorm.weight",
+                                      "model.layers.0.mlp.down_proj.weight",
+                                      "model.layers.0.mlp.up_proj.weight", "model.norm.weight"}));
   EXPECT_EQ(file.find("model.embed_tokens.weight")->shape, (std::vector<int64_t>{3, 8}));
   EXPECT_EQ(all_of(file, "model.embed_tokens.weight"), counting(24));
   EXPECT_EQ(all_of(file, "model.norm.weight"), (std::vector<float>{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75}));
-  EXPECT_EQ(all_of(file, "model.layers.0.input_layernorm.weight"), (std::vector<float>{0, -1, -2, -3, -4, -5, -6, -7}));
+  EXPECT_EQ(all_of(file, "model.layers.0.input_layernorm.weight"),
+            (std::vector<float>{0, -1, -2, -3, -4, -5, -6, -7}));
   const std::vector<float> eight = all_of(file, "model.layers.0.mlp.up_proj.weight");
   for (int i = 0; i < 32; ++i) EXPECT_EQ(eight[static_cast<size_t>(i)], 0.5f * static_cast<float>(i - 16));
   std::vector<float> four(32);
@@ -112,7 +114,8 @@ TEST(Gguf, ReadsVectorsOfBlocksFromAnyStart) {
 
 TEST(Gguf, PutsQueryAndKeyRowsInTransformersOrder) {
   GgufBuilder builder = GgufBuilder::llama();
-  builder.tensor("blk.0.attn_q.weight", {1, 8}, f32, floats({0, 2, 1, 3, 4, 6, 5, 7}));  // pairs interleaved per head
+  builder.tensor("blk.0.attn_q.weight", {1, 8}, f32,
+                 floats({0, 2, 1, 3, 4, 6, 5, 7}));  // pairs interleaved per head
   builder.tensor("blk.0.attn_k.weight", {1, 4}, f32, floats({0, 2, 1, 3}));
   builder.tensor("blk.0.attn_v.weight", {1, 4}, f32, floats({0, 1, 2, 3}));
   const std::string text = builder.text();
@@ -134,9 +137,10 @@ TEST(Gguf, GivesATransformersConfig) {
   const Json config = parse_json(gguf_config_json(GgufFile(bytes_of(tied), "test")), "config.json");
   EXPECT_EQ(config.find("model_type")->string(), "llama");
   const std::pair<const char*, int64_t> numbers[] = {
-      {"hidden_size", 8},         {"intermediate_size", 16},   {"num_hidden_layers", 1},  {"num_attention_heads", 2},
-      {"num_key_value_heads", 1}, {"head_dim", 4},             {"vocab_size", 3},         {"max_position_embeddings", 64},
-      {"bos_token_id", 1},        {"eos_token_id", 2}};
+      {"hidden_size", 8},         {"intermediate_size", 16},       {"num_hidden_layers", 1},
+      {"num_attention_heads", 2}, {"num_key_value_heads", 1},      {"head_dim", 4},
+      {"vocab_size", 3},          {"max_position_embeddings", 64}, {"bos_token_id", 1},
+      {"eos_token_id", 2}};
   for (const auto& [key, value] : numbers) EXPECT_EQ(config.find(key)->integer(), value) << key;
   EXPECT_EQ(config.find("rms_norm_eps")->number(), 1e-5);
   EXPECT_EQ(config.find("rope_theta")->number(), 10000.0);
@@ -145,11 +149,14 @@ TEST(Gguf, GivesATransformersConfig) {
 
   builder.tensor("output.weight", {8, 3}, f32, floats(counting(24)));
   const std::string untied = builder.text();
-  EXPECT_FALSE(parse_json(gguf_config_json(GgufFile(bytes_of(untied), "test")), "c").find("tie_word_embeddings")->boolean());
+  EXPECT_FALSE(parse_json(gguf_config_json(GgufFile(bytes_of(untied), "test")), "c")
+                   .find("tie_word_embeddings")
+                   ->boolean());
 }
 
 TEST(Gguf, FindsLlama3ScalingFromItsDivisors) {
-  // By hand for theta 10000, head dimension 4, factor 8, context 64, factors 1 and 4: wavelengths 6.28 and 628.
+  // By hand for theta 10000, head dimension 4, factor 8, context 64, factors 1 and 4: wavelengths 6.28 and
+  // 628.
   GgufBuilder builder = GgufBuilder::llama();
   builder.key_u32("llama.rope.scaling.original_context_length", 64);
   builder.tensor("token_embd.weight", {8, 3}, f32, floats(counting(24)));
@@ -163,7 +170,8 @@ TEST(Gguf, FindsLlama3ScalingFromItsDivisors) {
   EXPECT_EQ(scaling->find("original_max_position_embeddings")->integer(), 64);
   other.tensor("rope_freqs.weight", {2}, f32, floats({3, 8}));
   const std::string wrong = other.text();
-  expect_error("UNSUPPORTED_FAMILY", "rope_freqs", [&] { gguf_config_json(GgufFile(bytes_of(wrong), "test")); });
+  expect_error("UNSUPPORTED_FAMILY", "rope_freqs",
+               [&] { gguf_config_json(GgufFile(bytes_of(wrong), "test")); });
 }
 
 TEST(Gguf, RefusesOtherFamiliesAndTypes) {
@@ -198,9 +206,8 @@ TEST(Gguf, RefusesFilesThatLie) {
   refuse("GGUF_INVALID", "given twice", changed([](auto& b) { b.key_u32("llama.block_count", 1); }));
   refuse("GGUF_INVALID", "unknown value type 13", changed([](auto& b) { b.key("k", 13, ""); }));
   refuse("GGUF_INVALID", "not valid UTF-8", changed([](auto& b) { b.key_string("k", "\xff"); }));
-  refuse("GGUF_INVALID", "needs 18446744073709551615 bytes", changed([](auto& b) {
-           b.key("k", 8, std::string(8, '\xff'));
-         }));
+  refuse("GGUF_INVALID", "needs 18446744073709551615 bytes",
+         changed([](auto& b) { b.key("k", 8, std::string(8, '\xff')); }));
   refuse("GGUF_INVALID", "the length of", changed([](auto& b) {
            std::string array;
            append(array, uint32_t{0});
@@ -221,7 +228,8 @@ TEST(Gguf, RefusesFilesThatLie) {
   refuse("GGUF_INVALID", "dimension too large", changed([](auto& b) { b.info("a", {UINT64_MAX}, f32, 0); }));
   refuse("GGUF_INVALID", "overflow", changed([](auto& b) { b.info("a", {1ull << 62}, f32, 0); }));
   refuse("GGUF_INVALID", "5 dimensions", changed([](auto& b) { b.info("a", {1, 1, 1, 1, 1}, f32, 0); }));
-  refuse("GGUF_INVALID", "whole number of Q4_1 blocks", changed([](auto& b) { b.info("a", {16, 2}, q4_1, 0); }));
+  const auto half_a_block = [](auto& b) { b.info("a", {16, 2}, q4_1, 0); };
+  refuse("GGUF_INVALID", "whole number of Q4_1 blocks", changed(half_a_block));
   refuse("GGUF_INVALID", "not a multiple of 32", changed([](auto& b) { b.info("a", {1}, f32, 4); }));
   refuse("GGUF_INVALID", "past the end", changed([](auto& b) { b.info("a", {1}, f32, 0); }));
   refuse("GGUF_INVALID", "past the end", changed([](auto& b) { b.info("a", {1}, f32, UINT64_MAX - 31); }));
@@ -233,9 +241,8 @@ TEST(Gguf, RefusesFilesThatLie) {
            b.tensor("a", {8}, f32, floats(counting(8)));
            b.tensor("a", {8}, f32, floats(counting(8)));
          }));
-  refuse("GGUF_INVALID", "2 heads of 4", changed([](auto& b) {
-           b.tensor("blk.0.attn_q.weight", {1, 4}, f32, floats(counting(4)));
-         }));
+  const auto one_head = [](auto& b) { b.tensor("blk.0.attn_q.weight", {1, 4}, f32, floats(counting(4))); };
+  refuse("GGUF_INVALID", "2 heads of 4", changed(one_head));
   GgufBuilder whole = GgufBuilder::llama();
   whole.tensor("token_embd.weight", {8, 3}, f32, floats(counting(24)));
   const std::string text = whole.text();
@@ -259,10 +266,11 @@ TEST(Gguf, EqualsTheTransformersFolderOfARealModel) {
     ASSERT_EQ(std::memcmp(ours.data(), theirs.data(), ours.size() * sizeof(float)), 0) << name;
   }
   const MappedFile config_file(join_path(folder, "config.json"));
-  const Json ours = parse_json(gguf_config_json(*gguf), "gguf"), theirs = parse_json(config_file.text(), "config.json");
-  for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "head_dim",
-                          "num_key_value_heads", "vocab_size", "max_position_embeddings", "bos_token_id", "eos_token_id",
-                          "tie_word_embeddings", "model_type"}) {
+  const Json ours = parse_json(gguf_config_json(*gguf), "gguf"),
+             theirs = parse_json(config_file.text(), "config.json");
+  for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                          "head_dim", "num_key_value_heads", "vocab_size", "max_position_embeddings",
+                          "bos_token_id", "eos_token_id", "tie_word_embeddings", "model_type"}) {
     ASSERT_NE(theirs.find(key), nullptr) << key;
     EXPECT_EQ(ours.find(key)->text(), theirs.find(key)->text()) << key;
   }

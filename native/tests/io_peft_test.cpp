@@ -19,7 +19,8 @@ const std::string query = "model.layers.0.self_attn.q_proj";
 
 // A minimal configuration with one field more.
 std::string with(const std::string& field) {
-  return R"({"peft_type":"LORA","r":4,"lora_alpha":10,"target_modules":["q_proj"])" + (field.empty() ? "" : "," + field) + "}";
+  return R"({"peft_type":"LORA","r":4,"lora_alpha":10,"target_modules":["q_proj"])" +
+         (field.empty() ? "" : "," + field) + "}";
 }
 
 std::string targets(const std::string& value) {
@@ -27,7 +28,8 @@ std::string targets(const std::string& value) {
 }
 
 TEST(Peft, ReadsRankScaleAndTargets) {
-  const AdapterConfig config = parse_adapter_config(with(R"("bias":"none","base_model_name_or_path":"base","loftq_config":{})"), "a");
+  const AdapterConfig config =
+      parse_adapter_config(with(R"("bias":"none","base_model_name_or_path":"base","loftq_config":{})"), "a");
   EXPECT_EQ(config.rank, 4);
   EXPECT_EQ(config.base_model, "base");
   EXPECT_EQ(adapter_scale(config, query), 2.5);
@@ -38,7 +40,8 @@ TEST(Peft, ReadsRankScaleAndTargets) {
 }
 
 TEST(Peft, ReadsPatternsAndAllLinear) {
-  const AdapterConfig pattern = parse_adapter_config(targets(R"x(".*\\.layers\\.[01]\\.(self_attn|mlp)\\.(q_proj|up_proj)")x"), "a");
+  const AdapterConfig pattern =
+      parse_adapter_config(targets(R"x(".*\\.layers\\.[01]\\.(self_attn|mlp)\\.(q_proj|up_proj)")x"), "a");
   EXPECT_TRUE(is_target(pattern, query));
   EXPECT_FALSE(is_target(pattern, "model.layers.2.self_attn.q_proj"));
   EXPECT_FALSE(is_target(pattern, query + ".more"));
@@ -46,7 +49,9 @@ TEST(Peft, ReadsPatternsAndAllLinear) {
   EXPECT_TRUE(is_target(all, query));
   EXPECT_FALSE(is_target(all, "lm_head"));
   const AdapterConfig ranks = parse_adapter_config(
-      with(R"("rank_pattern":{"layers.0.self_attn.q_proj":16},"alpha_pattern":{"^model\\.layers\\.1\\..*":3})"), "a");
+      with(
+          R"("rank_pattern":{"layers.0.self_attn.q_proj":16},"alpha_pattern":{"^model\\.layers\\.1\\..*":3})"),
+      "a");
   EXPECT_EQ(adapter_rank(ranks, query), 16);
   EXPECT_EQ(adapter_scale(ranks, query), 10.0 / 16);
   EXPECT_EQ(adapter_rank(ranks, "model.layers.1.self_attn.q_proj"), 4);
@@ -59,18 +64,21 @@ TEST(Peft, APatternCannotTakeForEver) {
 }
 
 TEST(Peft, RefusesWhatWouldGiveWrongNumbers) {
-  const std::pair<const char*, const char*> cases[] = {{R"("use_dora":true)", "use_dora"},
-                                                       {R"("modules_to_save":["lm_head"])", "modules_to_save"},
-                                                       {R"("bias":"all")", "bias"},
-                                                       {R"("fan_in_fan_out":true)", "fan_in_fan_out"},
-                                                       {R"("layers_to_transform":[0])", "layers_to_transform"},
-                                                       {R"("init_lora_weights":"pissa_niter_4")", "init_lora_weights"},
-                                                       {R"("task_type":"SEQ_CLS")", "task_type"}};
+  const std::pair<const char*, const char*> cases[] = {
+      {R"("use_dora":true)", "use_dora"},
+      {R"("modules_to_save":["lm_head"])", "modules_to_save"},
+      {R"("bias":"all")", "bias"},
+      {R"("fan_in_fan_out":true)", "fan_in_fan_out"},
+      {R"("layers_to_transform":[0])", "layers_to_transform"},
+      {R"("init_lora_weights":"pissa_niter_4")", "init_lora_weights"},
+      {R"("task_type":"SEQ_CLS")", "task_type"}};
   for (const auto& [field, part] : cases) {
-    expect_error("ADAPTER_UNSUPPORTED", part, [&] { parse_adapter_config(with(field), "adapter_config.json"); });
+    expect_error("ADAPTER_UNSUPPORTED", part,
+                 [&] { parse_adapter_config(with(field), "adapter_config.json"); });
   }
   expect_error("ADAPTER_UNSUPPORTED", "IA3", [] { parse_adapter_config(R"({"peft_type":"IA3"})", "a"); });
-  expect_error("ADAPTER_UNSUPPORTED", "regular expression", [] { parse_adapter_config(targets(R"("(?<=a)b[")"), "a"); });
+  expect_error("ADAPTER_UNSUPPORTED", "regular expression",
+               [] { parse_adapter_config(targets(R"("(?<=a)b[")"), "a"); });
 }
 
 TEST(Peft, RefusesWrongValues) {
@@ -81,8 +89,10 @@ TEST(Peft, RefusesWrongValues) {
   refuse("ADAPTER_INVALID", "object", "[]");
   refuse("ADAPTER_INVALID", "r (the rank)", R"({"peft_type":"LORA","lora_alpha":1,"target_modules":["a"]})");
   refuse("ADAPTER_INVALID", "r is 0", R"({"peft_type":"LORA","r":0,"lora_alpha":1,"target_modules":["a"]})");
-  refuse("ADAPTER_INVALID", "r is 1.5", R"({"peft_type":"LORA","r":1.5,"lora_alpha":1,"target_modules":["a"]})");
-  refuse("ADAPTER_INVALID", "lora_alpha", R"({"peft_type":"LORA","r":1,"lora_alpha":"x","target_modules":["a"]})");
+  refuse("ADAPTER_INVALID", "r is 1.5",
+         R"({"peft_type":"LORA","r":1.5,"lora_alpha":1,"target_modules":["a"]})");
+  refuse("ADAPTER_INVALID", "lora_alpha",
+         R"({"peft_type":"LORA","r":1,"lora_alpha":"x","target_modules":["a"]})");
   refuse("ADAPTER_INVALID", "target_modules", targets("[]"));
   refuse("ADAPTER_INVALID", "target_modules", targets("[1]"));
   refuse("ADAPTER_INVALID", "use_rslora", with(R"("use_rslora":1)"));
@@ -125,7 +135,8 @@ TEST(Peft, OpensAFolderAndChecksItsTensors) {
   const auto write = [&](const std::vector<TensorToWrite>& tensors) {
     write_safetensors(folder / "adapter_model.safetensors", tensors);
   };
-  const std::string a = adapter_tensor_name(query, AdapterSide::a), b = adapter_tensor_name(query, AdapterSide::b);
+  const std::string a = adapter_tensor_name(query, AdapterSide::a),
+                    b = adapter_tensor_name(query, AdapterSide::b);
   write_file_atomically(folder / "adapter_config.json", with(""));
   write({{a, StoredType::f32, {4, 6}, zeros}, {b, StoredType::f32, {5, 4}, zeros}});
   const StoredAdapter adapter = open_adapter(folder.path());

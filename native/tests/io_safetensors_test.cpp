@@ -17,8 +17,10 @@ using testing::floats;
 using testing::safetensors;
 using testing::TemporaryFolder;
 
-TensorToWrite tensor_of(const std::string& name, StoredType type, std::vector<int64_t> shape, std::vector<float> values) {
-  return {name, type, std::move(shape), [values = std::move(values)](int64_t first, int64_t count, float* out) {
+TensorToWrite tensor_of(const std::string& name, StoredType type, std::vector<int64_t> shape,
+                        std::vector<float> values) {
+  return {name, type, std::move(shape),
+          [values = std::move(values)](int64_t first, int64_t count, float* out) {
             std::copy_n(values.begin() + first, count, out);
           }};
 }
@@ -34,7 +36,8 @@ std::vector<float> all_of(const TensorSource& source, const std::string& name) {
 void refuse(const std::string& part, const std::string& file) {
   SCOPED_TRACE(part);
   expect_error("SAFETENSORS_INVALID", part, [&] { parse_safetensors(bytes_of(file), "model.safetensors"); });
-  expect_error("SAFETENSORS_INVALID", "model.safetensors", [&] { parse_safetensors(bytes_of(file), "model.safetensors"); });
+  expect_error("SAFETENSORS_INVALID", "model.safetensors",
+               [&] { parse_safetensors(bytes_of(file), "model.safetensors"); });
 }
 
 TEST(Safetensors, ReadsEveryType) {
@@ -83,8 +86,11 @@ TEST(Safetensors, RefusesHeadersThatLie) {
   refuse("does not begin with", safetensors(" {}", ""));
   refuse("does not begin with", safetensors("", ""));
   refuse("invalid JSON at byte 4", safetensors(R"({"a")", ""));
-  refuse("twice", safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-                              std::string(8, '\0')));
+  refuse(
+      "twice",
+      safetensors(
+          R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+          std::string(8, '\0')));
   refuse("tensor \"a\": its entry", one("1", 4));
   refuse("dtype is missing", one(R"({"shape":[1],"data_offsets":[0,4]})", 4));
   refuse("dtype \"F4\" is not supported", one(R"({"dtype":"F4","shape":[1],"data_offsets":[0,4]})", 4));
@@ -101,8 +107,11 @@ TEST(Safetensors, RefusesHeadersThatLie) {
   refuse("cut off", one(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8]})", 4));
   refuse("tensors cover 4", one(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4]})", 8));
   refuse("hole of 4 bytes", one(R"({"dtype":"F32","shape":[1],"data_offsets":[4,8]})", 8));
-  refuse("overlap", safetensors(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
-                                std::string(12, '\0')));
+  refuse(
+      "overlap",
+      safetensors(
+          R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+          std::string(12, '\0')));
   refuse("__metadata__", safetensors(R"({"__metadata__":{"a":1}})", ""));
   refuse("__metadata__", safetensors(R"({"__metadata__":[]})", ""));
 }
@@ -134,11 +143,13 @@ TEST(Safetensors, WritesWhatItReads) {
 
 TEST(Safetensors, WritesNothingWhereATensorIsWrong) {
   const TemporaryFolder folder;
-  const TensorToWrite twice[] = {tensor_of("a", StoredType::f32, {1}, {1}), tensor_of("a", StoredType::f32, {1}, {1})};
+  const TensorToWrite twice[] = {tensor_of("a", StoredType::f32, {1}, {1}),
+                                 tensor_of("a", StoredType::f32, {1}, {1})};
   expect_error("TENSOR_INVALID", "given twice", [&] { write_safetensors(folder / "x", twice); });
   const TensorToWrite integer[] = {tensor_of("a", StoredType::i64, {1}, {1})};
   expect_error("TENSOR_INVALID", "only F32", [&] { write_safetensors(folder / "x", integer); });
-  const TensorToWrite failing[] = {{"a", StoredType::f32, {1}, [](int64_t, int64_t, float*) { throw Error("CANCELLED", "stop"); }}};
+  const TensorToWrite failing[] = {
+      {"a", StoredType::f32, {1}, [](int64_t, int64_t, float*) { throw Error("CANCELLED", "stop"); }}};
   expect_error("CANCELLED", "stop", [&] { write_safetensors(folder / "x", failing); });
   EXPECT_TRUE(folder.names().empty());
 }

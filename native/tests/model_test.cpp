@@ -1,5 +1,5 @@
-// Whole-model properties on a small random model: gradients against central differences, rollout equal to training
-// bit for bit, results that do not depend on threads or batch.
+// Whole-model properties on a small random model: gradients against central differences, rollout equal to
+// training bit for bit, results that do not depend on threads or batch.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -95,13 +95,16 @@ struct Example {
       groups.push_back(group);
     }
   }
-  GroupedBatch batch(float temperature = 0.8f) const { return {prompts, prompt_offsets, tokens, offsets, groups, temperature}; }
+  GroupedBatch batch(float temperature = 0.8f) const {
+    return {prompts, prompt_offsets, tokens, offsets, groups, temperature};
+  }
   double objective(Model& model) const {
     std::vector<float> log_probs(tokens.size()), entropies(tokens.size());
     model.log_probs(batch(), true, log_probs.data(), entropies.data());
     double sum = 0;
     for (size_t i = 0; i < tokens.size(); ++i)
-      sum += static_cast<double>(log_prob_gradients[i]) * log_probs[i] + static_cast<double>(entropy_gradients[i]) * entropies[i];
+      sum += static_cast<double>(log_prob_gradients[i]) * log_probs[i] +
+             static_cast<double>(entropy_gradients[i]) * entropies[i];
     return sum;
   }
 };
@@ -109,7 +112,8 @@ struct Example {
 void check_differences(Model& model) {
   Example example;
   model.zero_gradients();
-  model.backward(example.batch(), example.log_prob_gradients.data(), example.entropy_gradients.data(), nullptr);
+  model.backward(example.batch(), example.log_prob_gradients.data(), example.entropy_gradients.data(),
+                 nullptr);
   for (Parameter& p : model.parameters()) {
     if (!p.gradient) continue;
     // Along the gradient itself the derivative is its squared norm: one number that every element enters.
@@ -120,7 +124,8 @@ void check_differences(Model& model) {
     const std::vector<float> before(p.value, p.value + p.elements);
     double values[2];
     for (int side = 0; side < 2; ++side) {
-      for (int64_t i = 0; i < p.elements; ++i) p.value[i] = static_cast<float>(before[i] + (side ? step : -step) * p.gradient[i]);
+      for (int64_t i = 0; i < p.elements; ++i)
+        p.value[i] = static_cast<float>(before[i] + (side ? step : -step) * p.gradient[i]);
       model.parameters_changed();
       values[side] = example.objective(model);
     }
@@ -142,14 +147,18 @@ TEST(Model, gradients_match_central_differences) {
 TEST(Model, adapter_gradients_match_central_differences_and_base_is_frozen) {
   ModelConfig config = small(true);
   RandomSource source(config);
-  LoraOptions lora{.rank = 3, .scale = 1.5, .modules = {"q_proj", "v_proj", "o_proj", "down_proj", "model.layers.1.mlp.gate_proj"}, .seed = 5};
+  LoraOptions lora{.rank = 3,
+                   .scale = 1.5,
+                   .modules = {"q_proj", "v_proj", "o_proj", "down_proj", "model.layers.1.mlp.gate_proj"},
+                   .seed = 5};
   Model model(config, source, true, &lora);
   int adapters = 0;
   for (Parameter& p : model.parameters()) {
     EXPECT_EQ(p.gradient != nullptr, p.name.find("lora_") != std::string::npos) << p.name;
     adapters += p.gradient != nullptr;
     if (p.gradient)
-      for (int64_t i = 0; i < p.elements; ++i) p.value[i] = static_cast<float>(keyed_uniform(7, adapters, 0, i) - 0.5);
+      for (int64_t i = 0; i < p.elements; ++i)
+        p.value[i] = static_cast<float>(keyed_uniform(7, adapters, 0, i) - 0.5);
   }
   EXPECT_EQ(adapters, 2 * (4 * 2 + 1));
   model.parameters_changed();
@@ -185,8 +194,12 @@ TEST(Model, rollout_log_probs_are_those_of_training_whatever_the_batch_and_threa
       options.seed = 11;
       options.max_batch = max_batch;
       std::vector<GeneratedCompletion> all;
-      model.generate(example.prompts, example.prompt_offsets, options, [&](GeneratedCompletion&& c) { all.push_back(std::move(c)); }, cancelled);
-      std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return std::pair(a.prompt, a.index) < std::pair(b.prompt, b.index); });
+      model.generate(
+          example.prompts, example.prompt_offsets, options,
+          [&](GeneratedCompletion&& c) { all.push_back(std::move(c)); }, cancelled);
+      std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+        return std::pair(a.prompt, a.index) < std::pair(b.prompt, b.index);
+      });
       Example sampled;
       sampled.tokens.clear();
       sampled.offsets = {0};
@@ -218,7 +231,8 @@ TEST(Model, weights_after_steps_do_not_depend_on_threads) {
     Model model(config, source, true, nullptr);
     Example example;
     for (int i = 0; i < 3; ++i) {
-      model.backward(example.batch(), example.log_prob_gradients.data(), example.entropy_gradients.data(), nullptr);
+      model.backward(example.batch(), example.log_prob_gradients.data(), example.entropy_gradients.data(),
+                     nullptr);
       EXPECT_GT(model.step({.learning_rate = 1e-2, .weight_decay = 0.1, .clip_norm = 1.0}), 0);
     }
     std::vector<float>& all = results.emplace_back();
@@ -265,8 +279,13 @@ TEST(Model, wrong_input_is_named) {
 TEST(Config, both_spellings_and_clear_refusals) {
   const std::string common =
       R"("vocab_size": 9, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2)";
-  auto old_spelling = parse_config("{\"model_type\": \"llama\", " + common + ", \"rope_theta\": 500.0, \"eos_token_id\": [2, 3]}", "config.json");
-  auto new_spelling = parse_config("{\"model_type\": \"llama\", " + common + ", \"rope_parameters\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"}}", "config.json");
+  auto old_spelling = parse_config(
+      "{\"model_type\": \"llama\", " + common + ", \"rope_theta\": 500.0, \"eos_token_id\": [2, 3]}",
+      "config.json");
+  auto new_spelling =
+      parse_config("{\"model_type\": \"llama\", " + common +
+                       ", \"rope_parameters\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"}}",
+                   "config.json");
   EXPECT_EQ(old_spelling.rope_theta, 500.0);
   EXPECT_EQ(new_spelling.rope_theta, 500.0);
   EXPECT_EQ(old_spelling.eos_tokens, (std::vector<int32_t>{2, 3}));
