@@ -53,8 +53,8 @@ function memory(): Line {
 
 function engine(): Line {
   try {
-    loadAddon()
-    return { name: 'engine', good: true, detail: 'the native addon loads' }
+    const addon = loadAddon()
+    return { name: 'engine', good: true, detail: `native addon, kernels for ${addon.instructionSet()}` }
   } catch (error) {
     return { name: 'engine', good: false, detail: (error as Error).message }
   }

@@ -7,6 +7,7 @@ import { packageRoot } from '../binding/load.js'
 import { isAdjudgeError } from '../errors.js'
 import { buildCommand } from './build.js'
 import { doctorCommand } from './doctor.js'
+import { evalCommand } from './eval.js'
 import { generateCommand } from './generate.js'
 import { judgeCommand } from './judge.js'
 import { mergeCommand } from './merge.js'
@@ -25,6 +26,7 @@ export async function run(args: string[]): Promise<number> {
     quickstartCommand(),
     trainCommand(),
     generateCommand(),
+    evalCommand(),
     mergeCommand(),
     judgeCommand(),
     doctorCommand(),

@@ -25,13 +25,13 @@ export interface Scorer {
   close(): Promise<void>
 }
 
-export const addScorerOptions = (command: Command): Command =>
+export const addScorerOptions = (command: Command, modelFlag = '--model'): Command =>
   command
     .option('--rubric <file>', 'judge by this rubric (YAML)')
     .option('--grader <file>', "score by this grader (YAML or JSON, OpenAI's shape)")
     .option('--function <file>', 'score by the default export of this module')
     .option('--provider <name>', 'openai, anthropic, ollama or native', 'openai')
-    .option('--model <name>', "the judge's model; for native a model folder or a GGUF file")
+    .option(`${modelFlag} <name>`, "the judge's model; for native a model folder or a GGUF file")
     .option('--base-url <url>', "a server with the provider's wire format")
     .option('--api-key-env <name>', 'the environment variable that holds the key')
     .option('--concurrency <n>', 'calls in flight at once', positiveInteger)

@@ -13,8 +13,10 @@ const file = (name: string): string => join(folder, name)
 
 describe('adjudge generate', () => {
   it('answers one prompt, and a data set into a file that adjudge judge takes', async () => {
-    const one = await cli('generate', model, '--prompt', 'Where is my order?', '--max-tokens', '8')
-    expect(one).toMatchObject({ code: 0, out: expect.stringMatching(/\S/) })
+    const ask = ['generate', model, '--prompt', 'Where is my order?', '--temperature', '1', '--n', '8', '--seed', '3']
+    const first = await cli(...ask)
+    expect(first).toMatchObject({ code: 0, out: expect.stringMatching(/\w/) })
+    expect(await cli(...ask)).toEqual(first)
     writeFileSync(file('data.csv'), 'text,label\nWhere is it?,a\nThank you.,b\n')
     const args = ['--data', file('data.csv'), '--template', '{{ item.text }}', '--out', file('answers.jsonl')]
     expect(await cli('generate', model, ...args, '--n', '2', '--temperature', '1')).toMatchObject({ code: 0 })
@@ -28,6 +30,22 @@ describe('adjudge generate', () => {
   it('wants one kind of prompt, and a place for the answers', async () => {
     expect((await cli('generate', model)).err).toContain('exactly one of --prompt and --data')
     expect((await cli('generate', model, '--data', 'a.jsonl')).err).toContain('--data needs --out')
+  })
+})
+
+describe('adjudge eval', () => {
+  it('answers a data set, scores the answers and writes both', async () => {
+    writeFileSync(file('data.jsonl'), '{"prompt":"ab"}\n{"prompt":"abcd"}\n')
+    writeFileSync(file('one.mjs'), 'export default ({ prompt }) => prompt.length')
+    const args = ['--function', file('one.mjs'), '--out', file('out.jsonl'), '--max-tokens', '8']
+    const { code, out } = await cli('eval', model, file('data.jsonl'), ...args)
+    expect(code).toBe(0)
+    expect(out).toContain('mean 3.000 ± 1.000 (standard error), 2 of 2 scored')
+    const rows = readFileSync(file('out.jsonl'), 'utf8').trim().split('\n')
+    expect(rows.map((row) => JSON.parse(row) as object)).toMatchObject([
+      { id: '0', score: 2, completion: expect.any(String) },
+      { id: '1', score: 4 }
+    ])
   })
 })
 
