@@ -71,6 +71,4 @@ export interface GenerateOptions {
   /** Called as each completion finishes, while others still generate. */
   onCompletion?: (completion: Completion, promptIndex: number, index: number) => void
   signal?: AbortSignal
-  /** Scheduling class: a judge runs ahead of rollouts. Default 'normal'. */
-  priority?: 'normal' | 'high'
 }
