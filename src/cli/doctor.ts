@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import { Command } from 'commander'
-import pc from 'picocolors'
 import { loadAddon } from '../binding/load.js'
 import { probeProvider, type ProviderName } from '../judge/index.js'
+import { outColors } from './colors.js'
 
 interface DoctorOptions {
   baseUrl?: string
@@ -25,7 +25,9 @@ export const doctorCommand = (): Command =>
     .action(async (options: DoctorOptions) => {
       const lines = [processor(), memory(), { name: 'node', good: true, detail: process.version }, engine()]
       for (const line of [...lines, ...(await providers(options))]) {
-        console.log(`${line.good ? pc.green('ok  ') : pc.yellow('no  ')} ${line.name.padEnd(10)} ${line.detail}`)
+        console.log(
+          `${line.good ? outColors.green('ok  ') : outColors.yellow('no  ')} ${line.name.padEnd(10)} ${line.detail}`
+        )
       }
     })
 

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
-import pc from 'picocolors'
 import { packageRoot } from '../binding/load.js'
 import { isAdjudgeError } from '../errors.js'
+import { errorColors } from './colors.js'
 import { buildCommand } from './build.js'
 import { doctorCommand } from './doctor.js'
 import { evalCommand } from './eval.js'
@@ -40,10 +40,10 @@ export async function run(args: string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     if (!isAdjudgeError(error)) {
-      console.error(pc.red('adjudge: a defect in adjudge itself (INTERNAL)'), error)
+      console.error(errorColors.red('adjudge: a defect in adjudge itself (INTERNAL)'), error)
       return 1
     }
-    console.error(`${pc.red(`adjudge: ${error.code}`)}\n${error.message}`)
+    console.error(`${errorColors.red(`adjudge: ${error.code}`)}\n${error.message}`)
     return error.code === 'CANCELLED' ? 130 : 1
   }
 }

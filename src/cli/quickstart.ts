@@ -1,8 +1,8 @@
 /** `adjudge quickstart`: the main job with nothing to download — a tiny policy gets better by a tiny judge's verdicts. */
 import { join } from 'node:path'
 import { Command } from 'commander'
-import pc from 'picocolors'
 import { quickstart, type Evaluation, type Scores } from '../train/quickstart.js'
+import { outColors } from './colors.js'
 import { onInterrupt } from './interrupt.js'
 import { positiveInteger } from './numbers.js'
 
@@ -29,10 +29,12 @@ async function runQuickstart(options: QuickstartCommandOptions): Promise<void> {
   const started = performance.now()
   const { out, ...rest } = options
   console.log(
-    pc.bold('A small shop answers its customers. The policy answers in mixed manners: curt, rambling, off the')
+    outColors.bold('A small shop answers its customers. The policy answers in mixed manners: curt, rambling, off the')
   )
   console.log(
-    pc.bold('subject, helpful. The judge wants replies that help, are polite, and are short (assets/rubric.yaml).\n')
+    outColors.bold(
+      'subject, helpful. The judge wants replies that help, are polite, and are short (assets/rubric.yaml).\n'
+    )
   )
   for await (const event of quickstart({ ...rest, folder: out, signal: interrupt.signal })) {
     if (event.type === 'loaded') {
@@ -67,7 +69,7 @@ function report(before: Evaluation, after: Evaluation, folder: string, seconds: 
   const row = (name: string, first: string, second: string): void =>
     console.log(`  ${name.padEnd(34)}${first.padEnd(16)}${second}`)
   console.log(
-    pc.bold(`\nOn ${before.replies.length} held-out messages (words and products that no model was trained on)`)
+    outColors.bold(`\nOn ${before.replies.length} held-out messages (words and products that no model was trained on)`)
   )
   row('', 'before', 'after')
   row('judge, 1 to 5', shown(before.judge), shown(after.judge))
@@ -78,9 +80,9 @@ function report(before: Evaluation, after: Evaluation, folder: string, seconds: 
   console.log('  The program knows no judge: if only the judge were fooled, its row would not rise.\n')
   before.replies.slice(0, 5).forEach(({ message, reply, score }, index) => {
     const later = after.replies[index]!
-    console.log(pc.bold(`  Customer: ${message}`))
+    console.log(outColors.bold(`  Customer: ${message}`))
     console.log(`    before (${score?.toFixed(1) ?? 'unscored'})  ${oneLine(reply)}`)
-    console.log(`    after  (${later.score?.toFixed(1) ?? 'unscored'})  ${pc.green(oneLine(later.reply))}\n`)
+    console.log(`    after  (${later.score?.toFixed(1) ?? 'unscored'})  ${outColors.green(oneLine(later.reply))}\n`)
   })
   console.log(
     `Done in ${seconds.toFixed(0)} s. The run lies in ${folder}: config.yaml, metrics.jsonl, evaluation-before.jsonl,`

@@ -1,8 +1,8 @@
 /** `adjudge train run.yaml`: the run with its progress; Ctrl-C finishes the step, saves, and says how to resume. */
 import { Command } from 'commander'
-import pc from 'picocolors'
 import { loadConfig, train, type Metrics } from '../train/index.js'
 import { planOf } from '../train/plan.js'
+import { errorColors } from './colors.js'
 import { onInterrupt } from './interrupt.js'
 import { startProgress } from './progress.js'
 
@@ -45,7 +45,7 @@ async function runTraining(file: string, options: TrainCommandOptions): Promise<
           progress.say(`step ${event.step}: ${evaluationOf(event.metrics)}`)
           break
         case 'warning':
-          progress.say(pc.yellow(event.message))
+          progress.say(errorColors.yellow(event.message))
           break
         case 'checkpoint':
           progress.say(`saved ${event.folder}`)
