@@ -1,5 +1,8 @@
 /** The policy: load, generate, log-probs, gradients, step, save. */
-export { Policy, type Gradients, type GroupBackward, type LogProbOptions, type SequenceBackward } from './policy.js'
+export { Policy } from './policy.js'
+export type { GroupBackward, Reference, SequenceBackward } from './backward.js'
+export type { Gradients, MaskedTokens } from './gradients.js'
+export type { LogProbOptions } from './score.js'
 export type { Rewards } from './objective.js'
 export type { LoadOptions, LoraSettings, SaveOptions, StepOptions } from './options.js'
 export { Tokenizer, type TokenizerFiles } from './tokenizer.js'

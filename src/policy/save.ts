@@ -2,7 +2,10 @@
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { AdjudgeError, isAdjudgeError } from '../errors.js'
+import { callNative } from '../binding/errors.js'
 import type { ModelFiles } from './files.js'
+import type { LoadedModel } from './model.js'
+import type { SaveOptions } from './options.js'
 
 /** Fills a new folder beside `folder` and moves its files in place when `write` is through. */
 export async function writeFolder(folder: string, write: (folder: string) => Promise<void>): Promise<void> {
@@ -45,4 +48,32 @@ export async function writeModelFiles(folder: string, files: ModelFiles): Promis
   if (tokenizer.chatTemplate !== undefined) {
     await writeFile(join(folder, 'chat_template.jinja'), tokenizer.chatTemplate)
   }
+}
+
+/** Writes the model, or its adapter. */
+export async function saveModel(model: LoadedModel, folder: string, options: SaveOptions): Promise<void> {
+  const { format = 'transformers', merged = true } = options
+  const { addon, native, files } = model
+  const { lora } = model.description
+  const saveWeights = (file: string, part: 'base' | 'merged' | 'adapter') =>
+    callNative(() => addon.saveWeights(native, file, part))
+  if (format === 'peft') {
+    if (!lora) {
+      throw new AdjudgeError('ARGUMENT_INVALID', 'format: "peft" saves an adapter, but this model has none')
+    }
+    const { rank, scale, modules } = lora
+    const config = addon.adapterConfig({ rank, alpha: scale * rank, modules, baseModel: files.path })
+    await writeFolder(folder, async (partial) => {
+      await writeFile(join(partial, 'adapter_config.json'), config)
+      await saveWeights(join(partial, 'adapter_model.safetensors'), 'adapter')
+    })
+    return
+  }
+  if (format !== 'transformers') {
+    throw new AdjudgeError('ARGUMENT_INVALID', `format: expected "transformers" or "peft", got ${String(format)}`)
+  }
+  await writeFolder(folder, async (partial) => {
+    await saveWeights(join(partial, 'model.safetensors'), lora && merged ? 'merged' : 'base')
+    await writeModelFiles(partial, files)
+  })
 }
