@@ -5,6 +5,7 @@ import { parse } from 'yaml'
 import { AdjudgeError, isAdjudgeError } from '../errors.js'
 import { checkDocument, type Override, type Problem } from '../judge/document.js'
 import { resolveAlgorithm, type Algorithm } from '../rl/index.js'
+import { Choices } from './choices.js'
 import { RunSchema, type RunConfig } from './schema.js'
 
 export interface LoadedConfig {
@@ -96,18 +97,39 @@ const sectionOf = (value: unknown): object => (isRecord(value) ? value : {})
 
 function algorithmProblems(config: RunConfig): Problem[] {
   if (config.algorithm.preset === 'sft') {
+    if (config.rollout.choices !== undefined) {
+      return [{ path: '/rollout/choices', message: 'sft learns from given answers; remove rollout.choices' }]
+    }
     const other = Object.keys(config.algorithm).find((key) => key !== 'preset')
     return other ? [{ path: `/algorithm/${other}`, message: `sft has no ${other}; expected preset alone` }] : []
   }
   try {
-    const { advantage } = algorithmOf(config)
-    if (advantage.estimator !== 'exact') return []
-    const message = 'the exact estimator needs a closed set of answers; expected an algorithm that samples, e.g. grpo'
-    return [{ path: '/algorithm/preset', message }]
+    const exact = algorithmOf(config).advantage.estimator === 'exact'
+    const { choices } = config.rollout
+    if (choices === undefined) {
+      const message =
+        'the exact estimator needs a closed set of answers; expected rollout.choices, e.g. [positive, negative], ' +
+        'or an algorithm that samples, e.g. grpo'
+      return exact ? [{ path: '/algorithm/preset', message }] : []
+    }
+    if (!exact) {
+      const message = 'rollout.choices is for the exact estimator; expected algorithm: { preset: exact }'
+      return [{ path: '/rollout/choices', message }]
+    }
+    return choicesProblems(choices)
   } catch (error) {
     if (!isAdjudgeError(error)) throw error
     const key = /"([\w.]+)"/.exec(error.message)?.[1] ?? ''
     return [{ path: `/algorithm/${key.replaceAll('.', '/')}`, message: error.message }]
+  }
+}
+
+function choicesProblems(choices: string | string[]): Problem[] {
+  try {
+    Choices.parse(choices)
+    return []
+  } catch (error) {
+    return [{ path: '/rollout/choices', message: (error as Error).message }]
   }
 }
 

@@ -35,7 +35,7 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
   const { steps, save_every: saveEvery, keep } = config.training
   const supervised = config.algorithm.preset === 'sft'
   const before = { ...state.judge }
-  const watch = new DeadGroupWatch()
+  const watch = new DeadGroupWatch(session.choices !== undefined)
   let saved = state.step
 
   async function save(): Promise<TrainEvent> {

@@ -11,6 +11,8 @@ export interface Rollout {
   groups: Group[]
   /** [groups][completions]. */
   rewarded: Rewarded[][]
+  /** [groups][completions], where the completions are a closed set of answers: of each, normalised over the set. */
+  probabilities?: number[][]
   /** Milliseconds until the last completion was there, and from then until the last verdict was. */
   generation: number
   waiting: number
@@ -27,7 +29,7 @@ export async function rollOut(
   const started = performance.now()
   const scoring: Promise<Rewarded>[][] = items.map(() => [])
   const onCompletion = (completion: Completion, prompt: number, index: number): void => {
-    const input = judgeInput(items[prompt]!, completion, { prompt, index, size: options.n ?? 1, name })
+    const input = judgeInput(items[prompt]!, completion.text, { prompt, index, size: options.n ?? 1, name })
     const scored = rewards.score(input)
     // Seen below, when all are awaited; until then it must not count as unhandled.
     scored.catch(() => undefined)
@@ -40,15 +42,16 @@ export async function rollOut(
   return { items, groups, rewarded, generation: generated - started, waiting: performance.now() - generated }
 }
 
-function judgeInput(
+/** What the judges see of an answer. */
+export function judgeInput(
   { id, messages, item, reference }: DataItem,
-  completion: Completion,
+  completion: string,
   place: { prompt: number; index: number; size: number; name: string }
 ): JudgeInput {
   return {
     id,
     messages,
-    completion: completion.text,
+    completion,
     item,
     ...(reference === undefined ? {} : { reference }),
     group: { id: `${place.name}-${place.prompt}`, index: place.index, size: place.size }
@@ -70,7 +73,9 @@ export function rolloutRecords(rollout: Rollout, rewards: Rewards, step: number)
         item,
         completion: completion.text,
         tokens: completion.tokens.length,
-        finish_reason: completion.finishReason,
+        ...(rollout.probabilities
+          ? { probability: rollout.probabilities[prompt]![index]! }
+          : { finish_reason: completion.finishReason }),
         reward,
         verdicts: Object.fromEntries(
           rewards.columns.map(({ name }, column) => [name, verdictRecord(verdicts[column]!)])

@@ -94,6 +94,17 @@ export const RunSchema = Type.Object(
       prompts: Type.Integer({ minimum: 1, default: 16 }),
       /** Completions per prompt: a group. */
       completions: Type.Integer({ minimum: 1, default: 8 }),
+      /**
+       * For the preset exact, in place of samples: the closed set of answers, or the item's field that lists them, such
+       * as `{{ item.choices }}`. Each is a whole answer and is judged once; completions, max_tokens and the keys of
+       * sampling other than temperature then have no effect. An evaluation takes the most probable one.
+       */
+      choices: Type.Optional(
+        Type.Union([
+          Type.Array(Type.String(name), { minItems: 2 }),
+          Type.String({ ...name, description: 'a field of the item, such as {{ item.choices }}' })
+        ])
+      ),
       max_tokens: Type.Integer({ minimum: 1, default: 128 }),
       temperature: Type.Number({ exclusiveMinimum: 0, default: 1 }),
       /** 0 keeps every token. */

@@ -7,6 +7,7 @@ import { Ledger } from '../judge/index.js'
 import { Policy } from '../policy/policy.js'
 import type { GenerateOptions } from '../policy/types.js'
 import { latestCheckpoint, type Checkpoint, type RunState } from './checkpoint.js'
+import { Choices } from './choices.js'
 import { algorithmOf, type LoadedConfig } from './config.js'
 import { keepConfig } from './identity.js'
 import { MetricsFile } from './metrics.js'
@@ -22,12 +23,17 @@ export class Session implements AsyncDisposable {
   test: Dataset | undefined
   rewards!: Rewards
   metrics!: MetricsFile
+  /** The closed set of answers, where the run has one instead of samples. */
+  readonly choices: Choices | undefined
   state!: RunState
 
   private constructor(
     readonly config: LoadedConfig['config'],
     readonly folder: string
-  ) {}
+  ) {
+    const { choices } = config.rollout
+    this.choices = choices === undefined ? undefined : Choices.parse(choices)
+  }
 
   /**
    * Opens everything that the run needs and nothing is trained yet. The cheap and the likely to fail come first.
@@ -118,7 +124,8 @@ export class Session implements AsyncDisposable {
   /** Throws CONTEXT_EXCEEDED, with file and line, where a prompt is too long for the configuration or the model. */
   async checkLengths(items: DataItem[], file: string): Promise<void> {
     const { max_prompt_tokens: most } = this.config.data
-    const room = this.policy.description.maxPositions - this.config.rollout.max_tokens
+    const answer = this.choices ? 0 : this.config.rollout.max_tokens
+    const room = this.policy.description.maxPositions - answer
     const encoded = await this.policy.encodePrompts(items.map(({ messages }) => ({ messages })))
     encoded.forEach(({ length }, index) => {
       const where = `${file}:${items[index]!.line}: the prompt has ${length} tokens`
@@ -126,7 +133,7 @@ export class Session implements AsyncDisposable {
         throw new AdjudgeError('CONTEXT_EXCEEDED', `${where}; expected at most ${most} (data.max_prompt_tokens)`)
       }
       if (length > room) {
-        const message = `${where}; with ${this.config.rollout.max_tokens} to answer, the model's context leaves ${room}`
+        const message = `${where}; with ${answer} to answer, the model's context leaves ${room}`
         throw new AdjudgeError('CONTEXT_EXCEEDED', message)
       }
     })

@@ -1,6 +1,7 @@
 /** One optimizer step: by reinforcement (rollout, judges, loss) or supervised. */
 import { join } from 'node:path'
 import { AdjudgeError } from '../errors.js'
+import { choiceMetrics, weighChoices } from './choices.js'
 import { algorithmOf } from './config.js'
 import { fileOf } from './evaluate.js'
 import { JsonlWriter } from './files.js'
@@ -19,10 +20,14 @@ export interface StepResult {
 
 /** Throws ALL_UNSCORED before anything is learned where no completion of the step has a reward. */
 export async function reinforceStep(session: Session, step: number): Promise<StepResult> {
-  const { config, policy, rewards, reference } = session
+  const { config, policy, rewards, reference, choices } = session
   const items = await session.itemsOf(step)
   await session.checkLengths(items, session.train.path)
-  const rollout = await rollOut(policy, items, rewards, samplingOf(config, step), `step-${step}`)
+  const name = `step-${step}`
+  const { temperature } = config.rollout
+  const rollout = choices
+    ? await weighChoices(policy, items, rewards, choices, { file: session.train.path, temperature, name })
+    : await rollOut(policy, items, rewards, samplingOf(config, step), name)
   await writeRollout(session, rollout, step)
   checkScored(rollout, session)
   const started = performance.now()
@@ -40,9 +45,10 @@ export async function reinforceStep(session: Session, step: number): Promise<Ste
   return {
     metrics: {
       ...finite({ ...metrics, loss }),
-      ...rolloutMetrics(rollout, rewards),
-      // Of the sampled tokens: an estimate without bias, and it costs nothing.
-      entropy: -logProbs / sampled,
+      // Of the sampled tokens the entropy is an estimate without bias, and costs nothing; of a closed set it is exact.
+      ...(choices
+        ? choiceMetrics(rollout, rewards)
+        : { ...rolloutMetrics(rollout, rewards), entropy: -logProbs / sampled }),
       ...applied,
       'time/generation': rollout.generation / 1000,
       'time/judge': rollout.waiting / 1000,
