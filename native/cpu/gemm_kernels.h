@@ -4,22 +4,33 @@
 
 namespace adjudge {
 
+// c[rows, panel_width] (row stride ldc) from a packed [depth, rows] and one panel [depth, panel_width].
+// resume: the chains start at c, else at 0. accumulate: the finished chains are added to c, else stored.
+// Element float: one depth per element. Element uint32_t: two depths, as bfloat16; the chain takes them one
+// by one.
+template <class Element>
+using Tile = void (*)(int64_t rows, int64_t depth, const Element* a, const Element* panel, float* c,
+                      int64_t ldc, bool resume, bool accumulate);
+
 struct GemmKernels {
   int64_t panel_width;  // columns of one packed panel of B
   int64_t max_rows;     // most rows of one register tile
-  // c[rows, panel_width] (row stride ldc) from a packed [depth, rows] and one panel [depth, panel_width].
-  // resume: the chains start at c, else at 0. accumulate: the finished chains are added to c, else stored.
-  void (*tile)(int64_t rows, int64_t depth, const float* a, const float* panel, float* c, int64_t ldc,
-               bool resume, bool accumulate);
+  Tile<float> tile;
+  Tile<uint32_t> bfloat16_tile;
   // target[c * target_stride + r] = source[r * source_stride + c].
   void (*transpose)(const float* source, int64_t source_stride, int64_t rows, int64_t columns, float* target,
                     int64_t target_stride);
+  // See bfloat16_rows.h.
+  void (*pair_rows)(const float* even, const float* odd, int64_t count, uint32_t* words);
+  void (*pair_depth)(const float* source, int64_t depth, uint32_t* words);
 };
 
 extern const GemmKernels gemm_portable;
 #if defined(__x86_64__)
 extern const GemmKernels gemm_avx2;
 extern const GemmKernels gemm_avx512;
+// Takes the place of gemm_avx512's where the processor multiplies pairs of bfloat16 itself.
+extern const Tile<uint32_t> bfloat16_tile_avx512bf16;
 #endif
 
 }  // namespace adjudge

@@ -1,5 +1,8 @@
 // Register tiles in plain C++: the code for processors without AVX2, and the twin the others are tested
 // against.
+#include <cstring>
+
+#include "native/cpu/bfloat16_rows.h"
 #include "native/cpu/gemm_kernels.h"
 
 namespace adjudge {
@@ -39,6 +42,34 @@ void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float
   }
 }
 
+float even_of(uint32_t word) {
+  const uint32_t bits = word << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+float odd_of(uint32_t word) {
+  const uint32_t bits = word & 0xffff0000u;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+void bfloat16_tile(int64_t rows, int64_t depth, const uint32_t* a, const uint32_t* panel, float* c,
+                   int64_t ldc, bool resume, bool accumulate) {
+  for (int64_t i = 0; i < rows; ++i) {
+    float sum[width];
+    for (int j = 0; j < width; ++j) sum[j] = resume ? c[i * ldc + j] : 0.0f;
+    for (int64_t p = 0; p < depth; ++p) {
+      const float even = even_of(a[p * rows + i]), odd = odd_of(a[p * rows + i]);
+      for (int j = 0; j < width; ++j) sum[j] += even * even_of(panel[p * width + j]);
+      for (int j = 0; j < width; ++j) sum[j] += odd * odd_of(panel[p * width + j]);
+    }
+    for (int j = 0; j < width; ++j) c[i * ldc + j] = accumulate ? c[i * ldc + j] + sum[j] : sum[j];
+  }
+}
+
 void transpose(const float* source, int64_t source_stride, int64_t rows, int64_t columns, float* target,
                int64_t target_stride) {
   constexpr int64_t strip = 16;  // one cache line of each row at a time
@@ -52,6 +83,6 @@ void transpose(const float* source, int64_t source_stride, int64_t rows, int64_t
 
 }  // namespace
 
-const GemmKernels gemm_portable = {width, 4, tile, transpose};
+const GemmKernels gemm_portable = {width, 4, tile, bfloat16_tile, transpose, pair_rows, pair_depth};
 
 }  // namespace adjudge

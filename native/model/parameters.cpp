@@ -99,7 +99,7 @@ class Builder {
     try {
       return state_.memory.emplace_back(elements, 0.0f).data();
     } catch (const std::bad_alloc&) {
-      throw Error{"OUT_OF_MEMORY", "no memory for " + std::to_string(elements * 4) +
+      throw Error{"MEMORY_EXCEEDED", "no memory for " + std::to_string(elements * 4) +
                                        " bytes of parameters; use LoRA or a smaller model"};
     }
   }

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "native/core/half.h"
 #include "native/core/thread_pool.h"
 #include "native/cpu/gemm.h"
 #include "native/reference/math.h"
@@ -26,6 +27,18 @@ std::vector<float> packed(const std::vector<float>& b, int64_t column_stride, in
   std::vector<float> result(packed_floats(n, k), NAN);  // padding that is left unwritten would show
   pack(b.data(), column_stride, depth_stride, n, k, result.data());
   return result;
+}
+
+std::vector<uint32_t> packed_bfloat16(const std::vector<float>& b, int64_t column_stride,
+                                      int64_t depth_stride, int64_t n, int64_t k) {
+  std::vector<uint32_t> result(packed_words(n, k), 0xffffffffu);  // NaN
+  pack(b.data(), column_stride, depth_stride, n, k, result.data());
+  return result;
+}
+
+std::vector<float> rounded(std::vector<float> values) {
+  for (float& value : values) value = bf16_to_f32(f32_to_bf16(value));
+  return values;
 }
 
 struct Shape {
@@ -49,6 +62,37 @@ TEST_P(CpuGemm, AgreesWithTheReferenceInEveryLayout) {
         gemm(m, n, k, a.data(), row_stride, depth_stride, b_packed.data(), c.data(), ldc, store);
         reference::gemm(m, n, k, a.data(), row_stride, depth_stride, b.data(), column_stride, b_depth_stride,
                         expected.data(), ldc, store == Store::add);
+        const float tolerance = 2e-6f * std::sqrt(static_cast<float>(k + 1)) * 4.0f;
+        for (int64_t i = 0; i < m; ++i) {
+          for (int64_t j = 0; j < ldc; ++j) {
+            const float got = c[i * ldc + j], want = expected[i * ldc + j];
+            if (j < n) {
+              ASSERT_NEAR(got, want, tolerance) << "row " << i << ", column " << j;
+            } else {
+              ASSERT_EQ(got, want) << "wrote past the row's end";
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(CpuGemm, InBfloat16IsTheReferenceOfRoundedFactorsInEveryLayout) {
+  const auto [m, n, k] = GetParam();
+  for (const bool a_transposed : {false, true}) {
+    for (const bool b_transposed : {false, true}) {
+      for (const Store store : {Store::assign, Store::add}) {
+        const int64_t ldc = n + 3;
+        const auto a = random_floats(m * k, 1), b = random_floats(n * k, 2);
+        auto c = random_floats(m * ldc, 3);
+        auto expected = c;
+        const int64_t row_stride = a_transposed ? 1 : k, depth_stride = a_transposed ? m : 1;
+        const int64_t column_stride = b_transposed ? 1 : k, b_depth_stride = b_transposed ? n : 1;
+        const auto b_packed = packed_bfloat16(b, column_stride, b_depth_stride, n, k);
+        gemm(m, n, k, a.data(), row_stride, depth_stride, b_packed.data(), c.data(), ldc, store);
+        reference::gemm(m, n, k, rounded(a).data(), row_stride, depth_stride, rounded(b).data(),
+                        column_stride, b_depth_stride, expected.data(), ldc, store == Store::add);
         const float tolerance = 2e-6f * std::sqrt(static_cast<float>(k + 1)) * 4.0f;
         for (int64_t i = 0; i < m; ++i) {
           for (int64_t j = 0; j < ldc; ++j) {
@@ -97,6 +141,41 @@ TEST(CpuGemmBits, ARowDoesNotDependOnItsBatchOrTheThreads) {
     EXPECT_EQ(0, std::memcmp(serial.data(), whole.data(), whole.size() * sizeof(float)));
   }
   set_threads(before);
+}
+
+TEST(CpuGemmBits, InBfloat16ARowDoesNotDependOnItsBatchOrTheThreads) {
+  const int64_t n = 77, k = 1301, most = 131;
+  const auto a = random_floats(most * k, 4), b = random_floats(n * k, 5), start = random_floats(most * n, 6);
+  const auto b_packed = packed_bfloat16(b, k, 1, n, k);
+  const int before = threads();
+  for (const Store store : {Store::assign, Store::add}) {
+    auto whole = start;
+    set_threads(1);
+    gemm(most, n, k, a.data(), k, 1, b_packed.data(), whole.data(), n, store);
+    for (const int count : {1, 2, 3}) {
+      set_threads(count);
+      for (const int64_t m : {int64_t{1}, int64_t{5}, int64_t{13}, int64_t{26}, most}) {
+        const int64_t first = most - m;
+        std::vector<float> part(start.begin() + first * n, start.end());
+        gemm(m, n, k, a.data() + first * k, k, 1, b_packed.data(), part.data(), n, store);
+        EXPECT_EQ(0, std::memcmp(part.data(), whole.data() + first * n, part.size() * sizeof(float)))
+            << m << " rows, " << count << " threads";
+      }
+    }
+  }
+  set_threads(before);
+}
+
+TEST(CpuGemmBits, RoundsToBfloat16AsTheScalarConversionDoes) {
+  // One column, one depth: C = round(a) * 1, with infinities and ties.
+  const std::vector<float> a = {1.0f,     1.00390625f, 1.01171875f, -3.14159274f, 3.3895314e38f,
+                                INFINITY, 65280.5f,    1.0e-30f,    NAN};
+  const std::vector<float> one = {1.0f};
+  const auto b_packed = packed_bfloat16(one, 1, 1, 1, 1);
+  std::vector<float> c(a.size());
+  gemm(static_cast<int64_t>(a.size()), 1, 1, a.data(), 1, 1, b_packed.data(), c.data(), 1, Store::assign);
+  for (size_t i = 0; i + 1 < a.size(); ++i) EXPECT_EQ(c[i], bf16_to_f32(f32_to_bf16(a[i]))) << a[i];
+  EXPECT_TRUE(std::isnan(c.back()));
 }
 
 TEST(CpuGemmBits, PackSerialWritesWhatPackWrites) {
