@@ -1,17 +1,25 @@
-/** Answers of a model: `npx jiti examples/generate.ts FOLDER_OR_GGUF "a question"`. */
+/**
+ * Answers of a model, each printed as it finishes; Ctrl-C ends it early.
+ *
+ *     npx jiti examples/generate.ts [FOLDER_OR_GGUF [QUESTION]]
+ */
 import { Policy } from 'adjudge'
 
-const [path, question = 'What is the capital of France?'] = process.argv.slice(2)
-if (!path) throw new Error('usage: generate.ts FOLDER_OR_GGUF [QUESTION]')
+const [path = 'assets/policy', question = 'where is my lamp? I have waited a week.'] = process.argv.slice(2)
+const controller = new AbortController()
+process.once('SIGINT', () => controller.abort())
 
-const policy = await Policy.load(path, { dtype: 'auto', trainable: false })
+// `using` frees the model's memory at the end of the block; policy.dispose() does it by hand.
+using policy = await Policy.load(path, { dtype: 'auto', trainable: false })
 const [group] = await policy.generate([{ messages: [{ role: 'user', content: question }] }], {
-  n: 2,
-  maxTokens: 48,
-  temperature: 0.7,
+  n: 4,
+  maxTokens: 64,
+  temperature: 0.8,
   seed: 1,
+  signal: controller.signal,
   onCompletion: (completion, _prompt, index) => console.log(`${index}: ${completion.text} (${completion.finishReason})`)
 })
-const { tokens, logProbs } = group!.completions[0]!
-console.log(`${tokens.length} tokens, mean log-prob ${logProbs.reduce((a, b) => a + b, 0) / tokens.length}`)
-policy.dispose()
+for (const { tokens, logProbs, samplingLogProbs } of group!.completions) {
+  const mean = (values: Float32Array) => (values.reduce((sum, value) => sum + value, 0) / values.length).toFixed(3)
+  console.log(`${tokens.length} tokens, mean log-prob ${mean(logProbs)}, as sampled ${mean(samplingLogProbs)}`)
+}

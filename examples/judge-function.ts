@@ -1,5 +1,5 @@
 /** A reward function as a judge: `npx jiti examples/judge-function.ts` */
-import { createJudge, type JudgeFunction } from '../src/judge/index.js'
+import { createJudge, type JudgeFunction } from 'adjudge'
 
 /** A number is a score, null is unscored; what throws is unscored as well, never 0. */
 const polite: JudgeFunction = ({ completion, item }) => {

@@ -1,44 +1,39 @@
 /**
- * Scores answers by a rubric with any OpenAI-compatible server.
+ * Scores answers by a rubric. The judge is a language model, wherever it runs:
  *
- *     JUDGE_URL=http://127.0.0.1:8080/v1 JUDGE_MODEL=my-model npx jiti examples/judge-rubric.ts
+ *     npx jiti examples/judge-rubric.ts                                    the tiny judge that the package carries
+ *     npx jiti examples/judge-rubric.ts native FOLDER_OR_GGUF              another model, in this process
+ *     npx jiti examples/judge-rubric.ts openai MODEL [URL]                 OpenAI (OPENAI_API_KEY), or any server like it
+ *     npx jiti examples/judge-rubric.ts anthropic MODEL [URL]              Anthropic (ANTHROPIC_API_KEY)
+ *     npx jiti examples/judge-rubric.ts ollama MODEL [URL]                 Ollama
  *
- * Without JUDGE_URL it asks OpenAI itself, with the key in OPENAI_API_KEY. Run it twice: the second run finds its
- * verdicts in the ledger and asks for nothing.
+ * Run it twice: the second run finds its verdicts in the ledger and asks for nothing.
  */
-import { createJudge } from '../src/judge/index.js'
+import { createJudge, providerNames } from 'adjudge'
+
+const [name = 'native', model = 'assets/judge', baseURL] = process.argv.slice(2)
+const provider = providerNames.find((one) => one === name)
+if (!provider) throw new Error(`${name}: expected one of ${providerNames.join(', ')}`)
 
 const judge = await createJudge({
-  provider: 'openai',
-  model: process.env.JUDGE_MODEL ?? 'gpt-5-mini',
-  ...(process.env.JUDGE_URL ? { baseURL: process.env.JUDGE_URL } : {}),
-  rubric: {
-    aim: 'Replies to customers',
-    scale: {
-      low: 1,
-      high: 5,
-      anchors: {
-        1: 'rude or off the subject',
-        3: 'polite but incomplete',
-        5: 'polite, complete, at most two sentences'
-      }
-    }
-  },
+  provider,
+  model,
+  ...(baseURL ? { baseURL } : {}),
+  // A file, or the same as an object: { aim, scale: { low, high, anchors }, criteria }.
+  rubric: 'assets/rubric.yaml',
+  concurrency: 4,
+  timeout: 60_000,
   ledger: 'runs/judge-rubric/ledger'
 })
 
-const messages = [{ role: 'user' as const, content: 'My parcel has not arrived. Where is it?' }]
-const answers = [
-  'I am sorry for the delay. Please send me your order number and I will trace the parcel today.',
-  'Parcels get lost. Not our problem.',
-  'Our company was founded in 1973 and has won several awards for its packaging.'
-]
+const messages = [{ role: 'user' as const, content: 'when do you open?' }]
+const answers = ['We open at nine. Thank you for asking.', 'Whatever.', 'Your password was sent to you.']
 
 // Verdicts come in the order of the answers, each as soon as it and all before it are there.
 let index = 0
 for await (const verdict of judge.score(answers.map((completion) => ({ messages, completion })))) {
   const score = verdict.score === null ? `unscored (${verdict.reason}: ${verdict.detail})` : verdict.score.toFixed(2)
-  console.log(`${score}  ${answers[index++]}`)
+  console.log(`${score}  ${answers[index++]}  ${JSON.stringify(verdict.distribution ?? {})}`)
 }
 console.log(judge.metrics)
 await judge.close()
