@@ -21,7 +21,6 @@ export const errorCodes = {
   DATA_INVALID: 'A line of a data set cannot be read',
   DISK_FULL: 'The disk is full',
   DISPOSED: 'The object was disposed and cannot be used any more',
-  DTYPE_UNSUPPORTED: 'The number format is not supported here',
   FILE_CORRUPT: 'A file is truncated, or its contents contradict each other',
   FILE_NOT_FOUND: 'A file or folder does not exist',
   FILE_UNREADABLE: 'A file cannot be read',

@@ -1,27 +1,26 @@
 #include "linear.h"
 
+#include <vector>
+
 namespace adjudge {
 
 void Matrix::pack() {
-  packed_forward.resize(packed_floats(out, in));
-  adjudge::pack(value, in, 1, out, in, packed_forward.data());
-  packed_backward.resize(packed_floats(in, out));
-  adjudge::pack(value, 1, in, in, out, packed_backward.data());
+  packed_forward.pack(dtype, value, in, 1, out, in);
+  packed_backward.pack(dtype, value, 1, in, in, out);
 }
 
 void Matrix::forward(int64_t m, const float* x, float* y, Store store) const {
-  gemm(m, out, in, x, in, 1, packed_forward.data(), y, out, store);
+  packed_forward.multiply(m, x, in, 1, y, store);
 }
 
 void Matrix::backward_input(int64_t m, const float* dy, float* dx, Store store) const {
-  gemm(m, in, out, dy, out, 1, packed_backward.data(), dx, in, store);
+  packed_backward.multiply(m, dy, out, 1, dx, store);
 }
 
-void Matrix::accumulate(int64_t m, const float* dy, const float* x, std::vector<float>& scratch) const {
+void Matrix::accumulate(int64_t m, const float* dy, const float* x, PackedMatrix& scratch) const {
   if (!gradient) return;
-  scratch.resize(packed_floats(in, m));
-  adjudge::pack(x, 1, in, in, m, scratch.data());
-  gemm(out, in, m, dy, 1, out, scratch.data(), gradient, in, Store::add);
+  scratch.pack(dtype, x, 1, in, in, m);
+  scratch.multiply(out, dy, 1, out, gradient, Store::add);
 }
 
 namespace {
@@ -52,7 +51,7 @@ void Linear::backward_input(int64_t m, const float* dy, float* dx, Store store) 
   a.backward_input(m, du.data(), dx, Store::add);
 }
 
-void Linear::accumulate(int64_t m, const float* dy, const float* x, std::vector<float>& scratch) const {
+void Linear::accumulate(int64_t m, const float* dy, const float* x, PackedMatrix& scratch) const {
   base.accumulate(m, dy, x, scratch);
   if (!rank() || !a.gradient) return;
   std::vector<float> u(m * rank());

@@ -2,9 +2,8 @@
 #pragma once
 #include <cstdint>
 #include <string>
-#include <vector>
 
-#include "../cpu/gemm.h"
+#include "packed_matrix.h"
 
 namespace adjudge {
 
@@ -13,7 +12,8 @@ struct Matrix {
   int64_t out = 0, in = 0;
   float* value = nullptr;
   float* gradient = nullptr;  // null: frozen
-  std::vector<float> packed_forward, packed_backward;
+  Dtype dtype = Dtype::float32;
+  PackedMatrix packed_forward, packed_backward;
 
   void pack();
   // y[m, out] = or += x[m, in] · Wᵀ. 2·m·out·in flops.
@@ -21,7 +21,7 @@ struct Matrix {
   // dx[m, in] = or += dy[m, out] · W.
   void backward_input(int64_t m, const float* dy, float* dx, Store store) const;
   // dW += dyᵀ · x, reduced over rows in ascending order.
-  void accumulate(int64_t m, const float* dy, const float* x, std::vector<float>& scratch) const;
+  void accumulate(int64_t m, const float* dy, const float* x, PackedMatrix& scratch) const;
 };
 
 struct Linear {
@@ -34,7 +34,7 @@ struct Linear {
   void forward(int64_t m, const float* x, float* y, bool adapter) const;
   void backward_input(int64_t m, const float* dy, float* dx, Store store) const;
   // Gradients of whatever is trainable here.
-  void accumulate(int64_t m, const float* dy, const float* x, std::vector<float>& scratch) const;
+  void accumulate(int64_t m, const float* dy, const float* x, PackedMatrix& scratch) const;
 };
 
 }  // namespace adjudge

@@ -24,15 +24,17 @@ void gather_hidden(const MicroBatch& part, int64_t first, int64_t count, int64_t
 
 }  // namespace
 
-Model::Model(const ModelConfig& config, const TensorSource& source, bool trainable, const LoraOptions* lora)
+Model::Model(const ModelConfig& config, const TensorSource& source, Dtype dtype, bool trainable,
+             const LoraOptions* lora)
     : impl_(std::make_unique<Impl>()) {
   impl_->network.config = config;
-  build_parameters(*impl_, source, trainable, lora);
+  build_parameters(*impl_, source, dtype, trainable, lora);
   pack_all(impl_->network);
 }
 
 Model::~Model() = default;
 
+Dtype Model::dtype() const { return impl_->network.head().dtype; }
 const ModelConfig& Model::config() const { return impl_->network.config; }
 std::span<Parameter> Model::parameters() { return impl_->parameters; }
 int64_t Model::step_count() const { return impl_->step_count; }
@@ -43,14 +45,17 @@ void Model::parameters_changed() {
 }
 
 size_t Model::bytes() const {
-  size_t floats = 0;
-  for (const auto& block : impl_->memory) floats += block.size();
+  size_t bytes = 0;
+  for (const auto& block : impl_->memory) bytes += block.size() * sizeof(float);
+  auto add = [&](const Matrix& matrix) {
+    bytes += matrix.packed_forward.bytes() + matrix.packed_backward.bytes();
+  };
   const Network& network = impl_->network;
-  floats += network.head().packed_forward.size() + network.head().packed_backward.size();
+  add(network.head());
   for (const Layer& layer : network.layers)
     for (const Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down})
-      floats += linear->base.packed_forward.size() + linear->base.packed_backward.size();
-  return floats * sizeof(float);
+      for (const Matrix* matrix : {&linear->base, &linear->a, &linear->b}) add(*matrix);
+  return bytes;
 }
 
 void Model::log_probs(const GroupedBatch& batch, bool adapter, float* log_probs, float* entropies) {
@@ -124,7 +129,8 @@ void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
   const Matrix& head = network.head();
   const float inverse_temperature = 1.0f / batch.temperature;
   std::vector<float>& logits = impl_->logits;
-  std::vector<float> hidden, normed, inverse_rms, d_normed, d_hidden, scratch;
+  std::vector<float> hidden, normed, inverse_rms, d_normed, d_hidden;
+  PackedMatrix scratch;
   for (const MicroBatch& part : plan_micro_batches(batch, lengths, wanted, row_budget)) {
     std::lock_guard lock(impl_->mutex);
     std::vector<LayerActivations>& kept = impl_->activations;

@@ -10,6 +10,7 @@
 
 #include "../io/tensor_source.h"
 #include "config.h"
+#include "packed_matrix.h"
 
 namespace adjudge {
 
@@ -77,11 +78,14 @@ struct Parameter {
 class Model {
  public:
   // Copies the weights out of `source`. With `lora` the base is frozen. `trainable` false allocates no
-  // gradients.
-  Model(const ModelConfig&, const TensorSource& source, bool trainable, const LoraOptions* lora);
+  // gradients. dtype bfloat16: both factors of every product with a weight matrix are rounded to bfloat16;
+  // the weights themselves, what steps change, stay f32, as do adapters, attention, norms and the residual
+  // sum.
+  Model(const ModelConfig&, const TensorSource& source, Dtype dtype, bool trainable, const LoraOptions* lora);
   ~Model();
 
   const ModelConfig& config() const;
+  Dtype dtype() const;
   // Everything that has a value: base weights and adapters. Trainable ones have a gradient.
   std::span<Parameter> parameters();
   size_t bytes() const;

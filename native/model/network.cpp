@@ -109,7 +109,8 @@ void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, s
   const int64_t rows = input.count(), width = config.hidden;
   std::vector<float> normed(rows * width), d_normed(rows * width), h(rows * config.intermediate),
       dh(rows * config.intermediate), d_attention(rows * attention.query_width()),
-      dq(rows * attention.query_width()), dk, dv, scratch;
+      dq(rows * attention.query_width()), dk, dv;
+  PackedMatrix scratch;
   for (int64_t l = static_cast<int64_t>(layers.size()) - 1; l >= 0; --l) {
     const Layer& layer = layers[l];
     LayerActivations& a = kept[l];

@@ -15,8 +15,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 class Builder {
  public:
-  Builder(Model::Impl& state, const TensorSource& source, bool trainable)
-      : state_(state), source_(source), trainable_(trainable) {}
+  Builder(Model::Impl& state, const TensorSource& source, Dtype dtype, bool trainable)
+      : state_(state), source_(source), dtype_(dtype), trainable_(trainable) {}
 
   Parameter& load(const std::string& name, std::vector<int64_t> shape, bool trainable) {
     const StoredTensor* tensor = source_.find(name);
@@ -47,12 +47,8 @@ class Builder {
 
   void matrix(Matrix& matrix, const std::string& name, int64_t out, int64_t in, bool trainable) {
     const Parameter& parameter = load(name, {out, in}, trainable);
-    matrix = {.out = out,
-              .in = in,
-              .value = parameter.value,
-              .gradient = parameter.gradient,
-              .packed_forward = {},
-              .packed_backward = {}};
+    place(matrix, out, in, parameter);
+    matrix.dtype = dtype_;
   }
 
   void norm(Norm& norm, const std::string& name, int64_t width, bool trainable) {
@@ -71,24 +67,21 @@ class Builder {
     // nothing.
     const float bound = 1.0f / std::sqrt(static_cast<float>(in));
     for (int64_t i = 0; i < a.elements; ++i) a.value[i] = bound * (2.0f * uniform(lora->seed) - 1.0f);
-    linear.a = {.out = lora->rank,
-                .in = in,
-                .value = a.value,
-                .gradient = a.gradient,
-                .packed_forward = {},
-                .packed_backward = {}};
-    linear.b = {.out = out,
-                .in = lora->rank,
-                .value = b.value,
-                .gradient = b.gradient,
-                .packed_forward = {},
-                .packed_backward = {}};
+    place(linear.a, lora->rank, in, a);
+    place(linear.b, out, lora->rank, b);
     linear.scale = static_cast<float>(lora->scale);
   }
 
   int64_t adapters = 0;
 
  private:
+  static void place(Matrix& matrix, int64_t out, int64_t in, const Parameter& parameter) {
+    matrix.out = out;
+    matrix.in = in;
+    matrix.value = parameter.value;
+    matrix.gradient = parameter.gradient;
+  }
+
   static bool chosen(const std::string& path, const std::vector<std::string>& modules) {
     for (const std::string& module : modules)
       if (path == module || path.ends_with("." + module)) return true;
@@ -100,7 +93,7 @@ class Builder {
       return state_.memory.emplace_back(elements, 0.0f).data();
     } catch (const std::bad_alloc&) {
       throw Error{"MEMORY_EXCEEDED", "no memory for " + std::to_string(elements * 4) +
-                                       " bytes of parameters; use LoRA or a smaller model"};
+                                         " bytes of parameters; use LoRA or a smaller model"};
     }
   }
 
@@ -114,19 +107,20 @@ class Builder {
 
   Model::Impl& state_;
   const TensorSource& source_;
+  Dtype dtype_;
   bool trainable_;
   uint64_t counter_ = 0;
 };
 
 }  // namespace
 
-void build_parameters(Model::Impl& state, const TensorSource& source, bool trainable,
+void build_parameters(Model::Impl& state, const TensorSource& source, Dtype dtype, bool trainable,
                       const LoraOptions* lora) {
   Network& network = state.network;
   const ModelConfig& c = network.config;
   network.attention = {c.heads, c.kv_heads, c.head_dim};
   const bool base = trainable && !lora;
-  Builder builder(state, source, trainable);
+  Builder builder(state, source, dtype, trainable);
   builder.matrix(network.embedding, "model.embed_tokens.weight", c.vocabulary, c.hidden, base);
   network.layers.resize(c.layers);
   for (int64_t l = 0; l < c.layers; ++l) {

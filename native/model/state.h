@@ -20,7 +20,7 @@ struct Model::Impl {
 };
 
 // Loads or makes all parameters of `state.network.config` and points the network at them.
-void build_parameters(Model::Impl& state, const TensorSource& source, bool trainable,
+void build_parameters(Model::Impl& state, const TensorSource& source, Dtype dtype, bool trainable,
                       const LoraOptions* lora);
 
 // Packs every matrix (after loading, or after values changed).

@@ -22,6 +22,7 @@ using namespace arguments;
 struct LoadRequest {
   std::string weights, config, config_name, adapter;
   bool gguf = false, trainable = true, lora = false;
+  Dtype dtype = Dtype::float32;
   LoraOptions lora_options;
 };
 
@@ -90,6 +91,14 @@ void fill_adapter(Model& model, const StoredAdapter& adapter, const std::string&
   model.parameters_changed();
 }
 
+// auto: bfloat16 where the processor computes in it.
+Dtype dtype_of(const std::string& name) {
+  if (name == "float32") return Dtype::float32;
+  if (name == "bfloat16") return Dtype::bfloat16;
+  if (name == "auto") return computes_bfloat16() ? Dtype::bfloat16 : Dtype::float32;
+  throw Error("ARGUMENT_INVALID", "dtype: expected auto, float32 or bfloat16, got " + name);
+}
+
 Napi::Value load(const Napi::CallbackInfo& info) {
   Napi::Object options = object(info[0], "options");
   LoadRequest request;
@@ -98,6 +107,7 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   request.config = string(options.Get("config"), "config");
   request.config_name = string(options.Get("configName"), "configName");
   request.trainable = boolean(options.Get("trainable"), "trainable");
+  request.dtype = dtype_of(string(options.Get("dtype"), "dtype"));
   if (!options.Get("lora").IsUndefined()) {
     Napi::Object lora = object(options.Get("lora"), "lora");
     request.lora = true;
@@ -116,12 +126,13 @@ Napi::Value load(const Napi::CallbackInfo& info) {
     auto entry = std::make_shared<ModelEntry>();
     if (request.adapter.empty()) {
       if (request.lora) entry->lora = request.lora_options;
-      entry->model =
-          std::make_unique<Model>(config, *source, request.trainable, entry->lora ? &*entry->lora : nullptr);
+      entry->model = std::make_unique<Model>(config, *source, request.dtype, request.trainable,
+                                             entry->lora ? &*entry->lora : nullptr);
     } else {
       StoredAdapter adapter = open_adapter(request.adapter);
       entry->lora = lora_of(adapter.config, config.layers, request.adapter);
-      entry->model = std::make_unique<Model>(config, *source, request.trainable, &*entry->lora);
+      entry->model =
+          std::make_unique<Model>(config, *source, request.dtype, request.trainable, &*entry->lora);
       fill_adapter(*entry->model, adapter, request.adapter);
     }
     return [entry](Napi::Env env) -> Napi::Value { return wrap_model(env, entry); };
@@ -145,6 +156,7 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
   result.Set("tiedHead", config.tied_head);
   result.Set("eosTokens", copy(info.Env(), config.eos_tokens));
   result.Set("bosToken", config.bos_token);
+  result.Set("dtype", entry->model->dtype() == Dtype::bfloat16 ? "bfloat16" : "float32");
   result.Set("bytes", static_cast<double>(entry->model->bytes()));
   if (entry->lora) {
     Napi::Object lora = Napi::Object::New(info.Env());

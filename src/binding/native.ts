@@ -12,6 +12,8 @@ export interface NativeLoadOptions {
   /** The text of config.json, and its name for messages. */
   config: string
   configName: string
+  /** `auto`: bfloat16 where the processor computes in it. */
+  dtype: 'auto' | 'float32' | 'bfloat16'
   trainable: boolean
   lora?: NativeLora
   /** A PEFT adapter's folder, instead of `lora`. */
@@ -41,6 +43,8 @@ export interface NativeDescription {
   eosTokens: Int32Array
   /** -1: none. */
   bosToken: number
+  /** What the factors of products with weights are rounded to. */
+  dtype: 'float32' | 'bfloat16'
   /** Memory that the model holds. */
   bytes: number
   lora?: { rank: number; scale: number; modules: string[] }

@@ -33,6 +33,7 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
       gguf: files.gguf,
       config: files.config,
       configName: files.configName,
+      dtype: options.dtype ?? 'auto',
       trainable,
       ...(lora ? { lora } : {}),
       ...(options.adapter === undefined ? {} : { adapter: options.adapter })

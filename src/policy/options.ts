@@ -13,7 +13,11 @@ export interface LoraSettings {
 }
 
 export interface LoadOptions {
-  /** Number format of weights and activations. `auto`: the best that the machine has. Default `auto`. */
+  /**
+   * What both factors of every product with a weight matrix are rounded to. `bfloat16`: half the memory and traffic of
+   * those products, sums in float32; the weights that a step changes, adapters, attention and norms stay float32.
+   * `auto`: bfloat16 where the processor computes in it (AVX-512 BF16), else float32. Default `auto`.
+   */
   dtype?: 'auto' | 'float32' | 'bfloat16'
   /** Threads of the engine, shared by every model of the process. Default: the number of processors. */
   threads?: number
@@ -55,13 +59,12 @@ const invalid = (name: string, expected: string, value: unknown) =>
 /** Every linear layer of a block: what `all-linear` means. The head is left out, as in PEFT. */
 export const allLinear = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
 
-/** @throws AdjudgeError `ARGUMENT_INVALID`, `DTYPE_UNSUPPORTED` */
+/** @throws AdjudgeError `ARGUMENT_INVALID` */
 export function checkLoadOptions(options: LoadOptions): void {
   const { dtype = 'auto', threads, lora, adapter } = options
-  if (dtype === 'bfloat16') {
-    throw new AdjudgeError('DTYPE_UNSUPPORTED', 'dtype: bfloat16 is not supported here; use "auto" or "float32"')
+  if (!['auto', 'float32', 'bfloat16'].includes(dtype)) {
+    throw invalid('dtype', '"auto", "float32" or "bfloat16"', dtype)
   }
-  if (dtype !== 'auto' && dtype !== 'float32') throw invalid('dtype', '"auto" or "float32"', dtype)
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 1024)) {
     throw invalid('threads', 'a whole number from 1 to 1024', threads)
   }

@@ -26,7 +26,7 @@ export class Policy {
    * Loads a model.
    * @param path a Transformers folder (config.json, safetensors, tokenizer.json) or a GGUF file
    * @throws AdjudgeError `FILE_NOT_FOUND`, `UNSUPPORTED_FAMILY`, `CONFIG_INVALID`, `MODEL_INVALID`,
-   *   `SAFETENSORS_INVALID`, `GGUF_INVALID`, `TOKENIZER_INVALID`, `ADAPTER_INVALID`, `DTYPE_UNSUPPORTED`,
+   *   `SAFETENSORS_INVALID`, `GGUF_INVALID`, `TOKENIZER_INVALID`, `ADAPTER_INVALID`,
    *   `ARGUMENT_INVALID`
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Policy> {

@@ -99,7 +99,10 @@ describe('errors', () => {
     await expect(load((at) => writeFileSync(join(at, 'tokenizer.json'), '{"model": 1}'))).rejects.toMatchObject({
       code: 'TOKENIZER_INVALID'
     })
-    await expect(Policy.load(folder, { dtype: 'bfloat16' })).rejects.toMatchObject({ code: 'DTYPE_UNSUPPORTED' })
+    await expect(Policy.load(folder, { dtype: 'float16' as 'float32' })).rejects.toMatchObject({
+      code: 'ARGUMENT_INVALID',
+      message: expect.stringContaining('"auto", "float32" or "bfloat16"') as string
+    })
     await expect(Policy.load(folder, { lora: { targetModules: ['w_proj'] } })).rejects.toMatchObject({
       code: 'ARGUMENT_INVALID'
     })

@@ -3,7 +3,7 @@ import { Policy, type Completion, type Group } from 'adjudge'
 import { writeTinyModel } from './tinyModel.js'
 
 const folder = writeTinyModel()
-const policy = await Policy.load(folder, { threads: 2 })
+const policy = await Policy.load(folder, { dtype: 'float32', threads: 2 })
 afterAll(() => policy.dispose())
 
 const prompts = [{ text: 'one two' }, { text: 'a' }, { text: 'another prompt' }]
@@ -63,6 +63,23 @@ describe('generation', () => {
     const scored = await policy.logProbs(sequences, { temperature: 0.7 })
     expect(scored).toEqual(groups.flatMap(({ completions }) => completions.map(({ logProbs }) => logProbs)))
     expect(groups.flatMap(({ completions }) => completions).some(({ tokens }) => tokens.length > 3)).toBe(true)
+  })
+
+  it('gives the log-probs of training in bfloat16 too, near those of float32', async () => {
+    using rounded = await Policy.load(folder, { dtype: 'bfloat16' })
+    expect(rounded.description.dtype).toBe('bfloat16')
+    expect(rounded.description.bytes).toBeLessThan(policy.description.bytes)
+    const groups = await rounded.generate(prompts, { n: 3, maxTokens: 12, temperature: 0.7, seed: 4 })
+    const sequences = groups.flatMap(({ promptTokens, completions }) =>
+      completions.map(({ tokens }) => ({ promptTokens, tokens }))
+    )
+    const rollout = groups.flatMap(({ completions }) => completions.map(({ logProbs }) => logProbs))
+    expect(await rounded.logProbs(sequences, { temperature: 0.7 })).toEqual(rollout)
+    const exact = await policy.logProbs(sequences, { temperature: 0.7 })
+    expect(exact).not.toEqual(rollout)
+    exact.forEach((logProbs, c) =>
+      logProbs.forEach((value, t) => expect(Math.abs(rollout[c]![t]! - value)).toBeLessThan(0.2))
+    )
   })
 
   it('depends on the seed, not on threads or on what shares the batch', async () => {

@@ -12,7 +12,7 @@ const addon = require(workerData.addon)
 const ones = (length) => new Int32Array(length).fill(1)
 const sampling = { n: 50000, maxTokens: 60, maxBatch: 8, topLogProbs: 0, temperature: 1, topP: 1, minP: 0,
   repetitionPenalty: 1, topK: 0, seed: 1, eosTokens: ones(0), stop: [] }
-addon.load({ weights: workerData.folder, config: workerData.config, configName: 'config.json', trainable: true })
+addon.load({ weights: workerData.folder, config: workerData.config, configName: 'config.json', dtype: 'auto', trainable: true })
   .then((model) => {
     let seen = 0
     addon.generate(model, ones(2), Int32Array.of(0, 2), sampling, () => { if (++seen === 5) parentPort.postMessage(seen) })
