@@ -1,5 +1,8 @@
 /** Ctrl-C as a signal: the first one asks the work to end in order, the second one ends the process. */
 
+/** The command was stopped in order and has said so: it ends with exit code 130 and no further message. */
+export class Stopped extends Error {}
+
 export interface Interrupt extends Disposable {
   readonly signal: AbortSignal
 }

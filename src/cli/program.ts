@@ -9,6 +9,7 @@ import { buildCommand } from './build.js'
 import { doctorCommand } from './doctor.js'
 import { evalCommand } from './eval.js'
 import { generateCommand } from './generate.js'
+import { Stopped } from './interrupt.js'
 import { judgeCommand } from './judge.js'
 import { mergeCommand } from './merge.js'
 import { trainCommand } from './train.js'
@@ -38,6 +39,7 @@ export async function run(args: string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' })
     return 0
   } catch (error) {
+    if (error instanceof Stopped) return 130
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     if (!isAdjudgeError(error)) {
       console.error(errorColors.red('adjudge: a defect in adjudge itself (INTERNAL)'), error)

@@ -5,7 +5,16 @@ import type { Command } from 'commander'
 import { parse } from 'yaml'
 import { AdjudgeError } from '../errors.js'
 import { createGrader, type GraderSpec, type GraderVerdict } from '../graders/index.js'
-import { createJudge, type JudgeInput, type JudgeOptions, type ProviderName, type Verdict } from '../judge/index.js'
+import {
+  createJudge,
+  probeProvider,
+  providerNames,
+  type JudgeInput,
+  type JudgeOptions,
+  type ProviderName,
+  type Verdict
+} from '../judge/index.js'
+import { errorColors } from './colors.js'
 import { positiveInteger } from './numbers.js'
 
 export interface ScorerOptions {
@@ -50,6 +59,7 @@ export async function openScorer(options: ScorerOptions, ledger: string): Promis
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.apiKeyEnv === undefined ? {} : { apiKey: keyFrom(options.apiKeyEnv) })
   }
+  await warnUnreachable(options, calls)
   if (options.grader !== undefined) return graderScorer(options.grader, calls)
   const judge =
     options.function === undefined
@@ -60,6 +70,17 @@ export async function openScorer(options: ScorerOptions, ledger: string): Promis
     score: (input, signal) => judge.scoreOne(input, { signal }),
     close: () => judge.close()
   }
+}
+
+/** Only a warning: verdicts may be in the ledger, and a server may be on its way up. */
+async function warnUnreachable(
+  options: ScorerOptions,
+  calls: { provider: ProviderName; baseURL?: string }
+): Promise<void> {
+  if (options.rubric === undefined || !providerNames.includes(calls.provider)) return
+  const { reachable, detail } = await probeProvider(calls)
+  if (!reachable)
+    console.error(errorColors.yellow(`the judge's server does not answer, calls are tried again: ${detail}`))
 }
 
 async function graderScorer(file: string, calls: Partial<JudgeOptions>): Promise<Scorer> {

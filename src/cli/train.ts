@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { loadConfig, train, type Metrics } from '../train/index.js'
 import { planOf } from '../train/plan.js'
 import { errorColors } from './colors.js'
-import { onInterrupt } from './interrupt.js'
+import { onInterrupt, Stopped } from './interrupt.js'
 import { startProgress } from './progress.js'
 
 interface TrainCommandOptions {
@@ -26,7 +26,9 @@ export const trainCommand = (): Command =>
 async function runTraining(file: string, options: TrainCommandOptions): Promise<void> {
   const loaded = loadConfig(file, options.set)
   if (options.dryRun) {
-    for (const line of await planOf(loaded)) console.log(line)
+    const { lines, problem } = await planOf(loaded)
+    for (const line of lines) console.log(line)
+    if (problem) throw problem
     return
   }
   using interrupt = onInterrupt('finishes this step and saves')
@@ -53,7 +55,9 @@ async function runTraining(file: string, options: TrainCommandOptions): Promise<
         case 'done':
           progress.stop()
           console.log(`${endings[event.reason]} after step ${event.step}: ${event.folder}`)
+          if (event.reason === 'budget') console.log('raise budget.money or budget.tokens to go on')
           if (event.reason !== 'finished') console.log(`go on with: adjudge train ${file} --resume`)
+          if (event.reason === 'stopped') throw new Stopped()
       }
     }
   } finally {

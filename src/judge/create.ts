@@ -79,7 +79,7 @@ async function openPerformer(options: CallOptions, model: string, maxTokens: num
     if (typeof options.model !== 'string') return new NativePerformer(options.model!, model, false)
     const path = resolve(options.model)
     const { Policy } = await import('../policy/policy.js')
-    const scorer: NativeScorer = await Policy.load(path)
+    const scorer: NativeScorer = await Policy.load(path, { trainable: false })
     return new NativePerformer(scorer, await weightsOf(path), true)
   }
   const settings: ChatSettings = {

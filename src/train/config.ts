@@ -4,9 +4,10 @@ import { basename, dirname, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { AdjudgeError, isAdjudgeError } from '../errors.js'
 import { checkDocument, type Override, type Problem } from '../judge/document.js'
+import { priceOf } from '../judge/index.js'
 import { resolveAlgorithm, type Algorithm } from '../rl/index.js'
 import { Choices } from './choices.js'
-import { RunSchema, type RunConfig } from './schema.js'
+import { RunSchema, type RewardConfig, type RunConfig } from './schema.js'
 
 export interface LoadedConfig {
   config: RunConfig & { name: string }
@@ -133,6 +134,18 @@ function choicesProblems(choices: string | string[]): Problem[] {
   }
 }
 
+/** A limit in money that can never be reached would be no limit. */
+function priceProblems({ name, judge }: RewardConfig): Problem[] {
+  if (!judge) return []
+  const { provider, model = '', base_url: baseURL, price_table: table } = judge
+  if (priceOf(provider, model, baseURL !== undefined, table)) return []
+  const message =
+    `budget.money cannot be kept: the price of reward ${name}'s model ${model} is unknown; expected its price in ` +
+    `judge.price_table, e.g. { ${model || 'model'}: { input: 0.25, output: 2 } } (dollars per million tokens), or ` +
+    'budget.tokens in place of budget.money'
+  return [{ path: '/budget/money', message }]
+}
+
 /** What a schema cannot say. */
 function meaningProblems(config: RunConfig): Problem[] {
   const problems = algorithmProblems(config)
@@ -155,6 +168,7 @@ function meaningProblems(config: RunConfig): Problem[] {
   if (algorithm.preset !== 'sft' && rewards.length === 0) {
     problems.push({ path: '/rewards', message: 'rewards is missing; expected at least one judge, grader or function' })
   }
+  if (config.budget.money !== undefined) problems.push(...rewards.flatMap(priceProblems))
   const names = new Set<string>()
   rewards.forEach((reward, index) => {
     const given = (['judge', 'grader', 'function'] as const).filter((kind) => reward[kind] !== undefined)

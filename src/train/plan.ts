@@ -2,45 +2,77 @@
 import { Dataset } from '../data/index.js'
 import { priceOf } from '../judge/index.js'
 import { Policy } from '../policy/policy.js'
+import type { AdjudgeError } from '../errors.js'
+import { Choices } from './choices.js'
 import type { LoadedConfig } from './config.js'
+import { availableMemory, bytesOf, sizeText } from './freeMemory.js'
+import { memoryProblem, planMemory, rolesText } from './memory.js'
+import type { RunConfig } from './schema.js'
 
-/** Lines for a person. Reads model and data and checks the first prompts; writes nothing and asks nobody. */
-export async function planOf({ config }: LoadedConfig): Promise<string[]> {
-  const { model, data, rollout, training, evaluation } = config
+export interface Plan {
+  /** For a person. */
+  lines: string[]
+  /** Why the run could not begin, where there is such a reason. */
+  problem?: AdjudgeError
+}
+
+/** Reads model and data and checks the first prompts; writes nothing and asks nobody. Throws what reading them throws. */
+export async function planOf(loaded: LoadedConfig): Promise<Plan> {
+  const { config } = loaded
+  const { data, rollout, training, evaluation } = config
   await using train = await Dataset.open(data.train, data.prompt === undefined ? {} : { prompt: data.prompt })
-  const { lora, adapter } = model
-  using policy = await Policy.load(model.path, {
-    dtype: model.dtype,
-    ...(lora ? { lora: { rank: lora.rank, alpha: lora.alpha, targetModules: lora.target_modules } } : {}),
-    ...(adapter === undefined ? {} : { adapter })
-  })
-  const { family, layers, hidden, maxPositions, bytes } = policy.description
-  const parameters = policy.parameters()
-  const count = (trainable: boolean): number =>
-    parameters
-      .filter((one) => one.trainable || !trainable)
-      .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
-  const mebibytes = (size: number): string => `${(size / 2 ** 20).toFixed(0)} MiB`
-  const lines = [
-    `model     ${model.path}: ${family}, ${layers} layers of width ${hidden}, context ${maxPositions}`,
-    `learns    ${millions(count(true))} of ${millions(count(false))} parameters`,
-    `memory    the model holds ${mebibytes(bytes)}; gradients and optimizer ${mebibytes(count(true) * 12)}`,
-    `data      ${data.train}: ${train.length} items, ${((training.steps * rollout.prompts) / train.length).toFixed(2)} epochs`
-  ]
-  if (config.algorithm.preset === 'sft') return [...lines, `steps     ${training.steps} of ${rollout.prompts} items`]
-  const sampled = rollout.prompts * rollout.completions
+  const memory = await planMemory(loaded, train)
+  const lines: string[] = []
+  let problem: AdjudgeError | undefined
+  if (memory) {
+    lines.push(
+      `learns    ${millions(memory.trained)} of ${millions(memory.parameters)} parameters`,
+      `memory    about ${sizeText(memory.bytes)} of ${memoryNote(config)}: ${rolesText(memory)}`
+    )
+    problem = memoryProblem(memory, config)
+  }
+  if (!problem) lines.unshift(await describeModel(config))
+  const epochs = ((training.steps * rollout.prompts) / train.length).toFixed(2)
+  lines.push(`data      ${data.train}: ${train.length} items, ${epochs} epochs`)
+  const plan = (): Plan => ({ lines, ...(problem ? { problem } : {}) })
+  if (config.algorithm.preset === 'sft') {
+    lines.push(`steps     ${training.steps} of ${rollout.prompts} items`)
+    return plan()
+  }
+  const choices = rollout.choices === undefined ? undefined : Choices.parse(rollout.choices)
+  const each = choices ? choices.of(await train.item(0), data.train).length : rollout.completions
+  const taken = training.steps * rollout.prompts
   lines.push(
-    `steps     ${training.steps} of ${rollout.prompts} prompts × ${rollout.completions} completions, at most ` +
-      `${millions(training.steps * sampled * rollout.max_tokens)} tokens sampled`
+    `steps     ${training.steps} of ${rollout.prompts} prompts × ${each} ${choices ? 'choices' : 'completions'}` +
+      (choices ? '' : `, at most ${millions(taken * each * rollout.max_tokens)} tokens sampled`)
   )
   const rounds = evaluation.every > 0 ? 1 + Math.ceil(training.steps / evaluation.every) : 0
-  const calls = training.steps * sampled + rounds * evaluation.items
+  // Choices that were judged are not judged again.
+  const calls = (choices ? Math.min(taken, train.length) : taken) * each + rounds * evaluation.items
   for (const { name, judge } of config.rewards) {
     if (!judge || judge.provider === 'function') continue
     const price = priceOf(judge.provider, judge.model ?? '', judge.base_url !== undefined, judge.price_table)
-    lines.push(`judge     ${name}: at most ${calls} calls${costNote(price, calls, rollout.max_tokens)}`)
+    lines.push(`judge     ${name}: at most ${calls} calls${costNote(price, calls, choices ? 0 : rollout.max_tokens)}`)
   }
-  return lines
+  return plan()
+}
+
+const memoryNote = ({ training }: RunConfig): string =>
+  training.memory === undefined
+    ? `${sizeText(availableMemory())} that are free`
+    : `the ${sizeText(bytesOf(training.memory))} of training.memory`
+
+/** The model is loaded without what training adds: so a file that cannot be read shows now. */
+async function describeModel({ model }: RunConfig): Promise<string> {
+  const { lora, adapter } = model
+  using policy = await Policy.load(model.path, {
+    dtype: model.dtype,
+    trainable: false,
+    ...(lora ? { lora: { rank: lora.rank, alpha: lora.alpha, targetModules: lora.target_modules } } : {}),
+    ...(adapter === undefined ? {} : { adapter })
+  })
+  const { family, layers, hidden, maxPositions } = policy.description
+  return `model     ${model.path}: ${family}, ${layers} layers of width ${hidden}, context ${maxPositions}`
 }
 
 const millions = (count: number): string =>

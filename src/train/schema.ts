@@ -4,6 +4,7 @@
  */
 import { Type, type Static, type TProperties } from '@sinclair/typebox'
 import { JudgeConfigSchema } from '../judge/index.js'
+import { sizePattern } from './freeMemory.js'
 
 /** A section where every key may be left out. */
 const section = <T extends TProperties>(properties: T) =>
@@ -142,6 +143,13 @@ export const RunSchema = Type.Object(
       steps: Type.Integer({ minimum: 1, default: 100 }),
       /** Order of the data and the samples. */
       seed: Type.Integer({ minimum: 0, default: 1 }),
+      /** What weights, gradients, optimizer, activations and KV cache may take together; default: what is free. */
+      memory: Type.Optional(
+        Type.Union([
+          Type.Integer({ minimum: 1 }),
+          Type.String({ pattern: sizePattern, description: 'a size such as 4GiB or 800MB' })
+        ])
+      ),
       /** A checkpoint every so many steps; the last step always has one. */
       save_every: Type.Integer({ minimum: 1, default: 50 }),
       /** Older checkpoints are removed. */

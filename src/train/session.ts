@@ -10,7 +10,9 @@ import { latestCheckpoint, type Checkpoint, type RunState } from './checkpoint.j
 import { Choices } from './choices.js'
 import { algorithmOf, type LoadedConfig } from './config.js'
 import { keepConfig } from './identity.js'
+import { checkMemory, planMemory } from './memory.js'
 import { MetricsFile } from './metrics.js'
+import { checkReachable } from './reach.js'
 import { Rewards } from './rewards.js'
 import type { RunConfig } from './schema.js'
 
@@ -66,6 +68,9 @@ export class Session implements AsyncDisposable {
       this.test = test
       this.opened.push(() => test.close())
     }
+    await checkReachable(config.rewards)
+    const plan = await planMemory({ config, folder: configFolder }, this.train)
+    if (plan) checkMemory(plan, config)
     await this.loadPolicies(checkpoint)
     makeFolder(folder)
     const ledger = Ledger.open(config.ledger ?? join(folder, 'ledger'))

@@ -109,6 +109,10 @@ budget: { money: 5.00, tokens: 2e6 }
     ],
     [`${least}algorithm:\n  kl:\n    kind: k9\n`, /^run\.yaml:7: algorithm: "kl\.kind" is "k9", expected one of k1/],
     [`${least}algorithm: { preset: sft, kl: {} }\n`, /sft has no kl; expected preset alone/],
+    [
+      `${least.replace('function: ./short.ts', 'judge: { provider: openai, model: mine, base_url: "http://a", rubric: r }')}budget: { money: 2 }\n`,
+      /^run\.yaml:5: budget\.money cannot be kept: the price of reward short's model mine is unknown; expected its price/
+    ],
     ['model: { path: a\n', /^run\.yaml:\d+: /],
     ['', /model is missing/]
   ])('answers what is wrong with file, line and what was expected: %j', (yaml, message) => {

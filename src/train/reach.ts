@@ -1,0 +1,39 @@
+/** Whether the judges' servers answer at all, before a run depends on them. */
+import { AdjudgeError } from '../errors.js'
+import { probeProvider, type ProviderName } from '../judge/index.js'
+import type { RewardConfig } from './schema.js'
+
+interface Server {
+  reward: string
+  provider: ProviderName
+  baseURL?: string
+}
+
+function serverOf({ name, judge, grader }: RewardConfig): Server[] {
+  const asks =
+    judge ?? (/^(score|label)_model$/.test(grader?.type ?? '') ? (grader as Record<string, unknown>) : undefined)
+  if (!asks) return []
+  const { provider = 'openai', base_url: baseURL } = asks
+  return [
+    {
+      reward: name,
+      provider: provider as ProviderName,
+      ...(typeof baseURL === 'string' ? { baseURL } : {})
+    }
+  ]
+}
+
+/** Asks nothing of a model. Throws JUDGE_UNREACHABLE, which names the reward, the address, and what to do. */
+export async function checkReachable(rewards: readonly RewardConfig[]): Promise<void> {
+  await Promise.all(
+    rewards.flatMap(serverOf).map(async ({ reward, ...server }) => {
+      const { reachable, detail } = await probeProvider(server)
+      if (reachable) return
+      throw new AdjudgeError(
+        'JUDGE_UNREACHABLE',
+        `reward ${reward}: the judge's server does not answer: ${detail}\n` +
+          'Start it, or correct base_url; then try again (adjudge doctor shows which servers answer)'
+      )
+    })
+  )
+}
