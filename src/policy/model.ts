@@ -2,7 +2,7 @@
 import { callNative } from '../binding/errors.js'
 import { loadAddon } from '../binding/load.js'
 import type { NativeAddon, NativeDescription, NativeModel } from '../binding/native.js'
-import { AdjudgeError } from '../errors.js'
+import { AdjudgeError, isAdjudgeError } from '../errors.js'
 import { readModelFiles, type ModelFiles } from './files.js'
 import { checkLoadOptions, resolveLora, type LoadOptions } from './options.js'
 import { Tokenizer } from './tokenizer.js'
@@ -38,7 +38,11 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
       ...(lora ? { lora } : {}),
       ...(options.adapter === undefined ? {} : { adapter: options.adapter })
     })
-  )
+  ).catch((error: unknown) => {
+    // The engine knows the tensor, not where it lies.
+    if (!isAdjudgeError(error) || error.code !== 'MODEL_INVALID') throw error
+    throw new AdjudgeError(error.code, `${path}: ${error.message}`, { cause: error })
+  })
   try {
     return describeModel(addon, native, files, trainable)
   } catch (error) {

@@ -69,6 +69,8 @@ export interface MemoryPlan {
 const rowBudget = 1024
 const headRows = 128
 const float = 4
+/** Taken for an answer of a closed set. */
+const choiceTokens = 8
 /** A sequence's cache grows by half when it is full (native/model/attention.cpp). */
 const cacheGrowth = 1.25
 
@@ -171,9 +173,10 @@ const cachePerToken = ({ layers, keyHeads, headWidth }: ModelShape): number => 2
 /** What a micro-batch keeps for its backward pass, what the pass itself holds, and the logits of the head. */
 function activations(shape: ModelShape, config: RunConfig, promptTokens: number, length: number): number {
   const { hidden, intermediate, layers, heads, keyHeads, headWidth, vocabulary } = shape
-  const { completions, max_tokens: maxTokens, max_batch: maxBatch } = config.rollout
-  const group = config.algorithm.preset === 'sft' ? length : promptTokens + completions * maxTokens
-  const rows = Math.max(length, Math.min(group, defaultChunkTokens), rowBudget)
+  const { prompts, completions, max_tokens: maxTokens, max_batch: maxBatch, choices } = config.rollout
+  const answers = choices ? (typeof choices === 'string' ? 10 : choices.length) * choiceTokens : completions * maxTokens
+  const group = config.algorithm.preset === 'sft' ? length : promptTokens + answers
+  const rows = Math.max(length, Math.min(group, defaultChunkTokens), Math.min(prompts * group, rowBudget))
   const attention = heads * headWidth
   const kept = 2 * hidden + 2 * attention + 2 * keyHeads * headWidth + heads + 2 * intermediate + 2
   const passing = 5 * hidden + 3 * intermediate + 2 * attention + 2 * keyHeads * headWidth

@@ -44,13 +44,15 @@ export class Session implements AsyncDisposable {
   static async open({ config, folder: configFolder }: LoadedConfig, resume: boolean): Promise<Session> {
     const folder = join(config.runs, config.name)
     const checkpoint = resume ? latestCheckpoint(join(folder, 'checkpoints')) : undefined
-    if (existsSync(join(folder, 'config.yaml')) && !resume) {
+    // A run that failed before its first step has nothing to lose: its configuration may be put right.
+    const begun = existsSync(join(folder, 'metrics.jsonl')) || existsSync(join(folder, 'checkpoints'))
+    if (begun && !resume) {
       const message = `${folder}: a run of this name is there; go on with it by --resume, or give this one another name`
       throw new AdjudgeError('CONFIG_INVALID', message)
     }
     const session = new Session(config, folder)
     try {
-      await session.openParts(configFolder, checkpoint, resume)
+      await session.openParts(configFolder, checkpoint, resume && begun)
       return session
     } catch (error) {
       await session[Symbol.asyncDispose]()
