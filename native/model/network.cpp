@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numbers>
 
+#include "../core/cancel.h"
 #include "../core/error.h"
 #include "../core/thread_pool.h"
 #include "../cpu/math.h"
@@ -76,6 +77,7 @@ std::vector<float> Network::forward(const Rows& input, bool adapter, std::vector
   if (keep) keep->resize(layers.size());
   LayerActivations local;
   for (size_t l = 0; l < layers.size(); ++l) {
+    check_cancelled();
     const Layer& layer = layers[l];
     LayerActivations& a = keep ? (*keep)[l] : local;
     if (keep) a.input = x;
@@ -112,6 +114,7 @@ void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, s
       dq(rows * attention.query_width()), dk, dv;
   PackedMatrix scratch;
   for (int64_t l = static_cast<int64_t>(layers.size()) - 1; l >= 0; --l) {
+    check_cancelled();
     const Layer& layer = layers[l];
     LayerActivations& a = kept[l];
     swiglu(a.gate.data(), a.up.data(), rows * config.intermediate, h.data());

@@ -85,6 +85,17 @@ std::shared_ptr<Job> Job::start(Napi::Env env, Work work, std::shared_ptr<Turnst
   return job;
 }
 
+Napi::Value Job::cancellable(Napi::Env env, const std::shared_ptr<Job>& job) {
+  Napi::Promise promise = job->promise();
+  promise.As<Napi::Object>().Set("cancel", Napi::Function::New(
+                                               env,
+                                               [weak = std::weak_ptr<Job>(job)](const Napi::CallbackInfo&) {
+                                                 if (auto alive = weak.lock()) alive->cancel();
+                                               },
+                                               "cancel"));
+  return promise;
+}
+
 void Job::run(const Work& work, Turnstile* turnstile, uint64_t ticket) {
   Result result;
   std::string code, message;

@@ -44,6 +44,8 @@ class Job {
 
   Napi::Promise promise() const { return deferred_.Promise(); }
   void cancel() { cancelled_ = true; }
+  // The promise, with a function cancel() of its own.
+  static Napi::Value cancellable(Napi::Env env, const std::shared_ptr<Job>& job);
   const std::atomic<bool>& cancelled() const { return cancelled_; }
   // From the job's thread: hands a message to the callback, in order and before the promise is settled.
   void post(Message message);

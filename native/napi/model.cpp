@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "../core/cancel.h"
 #include "../core/thread_pool.h"
 #include "../cpu/gemm.h"
 #include "../io/gguf.h"
@@ -238,7 +239,9 @@ Napi::Value log_probs(const Napi::CallbackInfo& info) {
   bool with_entropies = boolean(options.Get("entropies"), "entropies");
   auto job = Job::start(
       info.Env(),
-      [entry, batch, adapter, with_entropies](Job&) -> Job::Result {
+      [entry, batch, adapter, with_entropies](Job& running) -> Job::Result {
+        CancelScope scope(running.cancelled());
+        check_cancelled();
         size_t count = batch->completion_tokens.size();
         auto log_probs = std::make_shared<std::vector<float>>(count);
         auto entropies = std::make_shared<std::vector<float>>(with_entropies ? count : 0);
@@ -254,7 +257,7 @@ Napi::Value log_probs(const Napi::CallbackInfo& info) {
         };
       },
       entry->turnstile);
-  return job->promise();
+  return Job::cancellable(info.Env(), job);
 }
 
 Napi::Value logits(const Napi::CallbackInfo& info) {
@@ -270,14 +273,16 @@ Napi::Value logits(const Napi::CallbackInfo& info) {
   }
   auto job = Job::start(
       info.Env(),
-      [entry, tokens](Job&) -> Job::Result {
+      [entry, tokens](Job& running) -> Job::Result {
+        CancelScope scope(running.cancelled());
+        check_cancelled();
         auto out = std::make_shared<std::vector<float>>(
             tokens.size() * static_cast<size_t>(entry->model->config().vocabulary));
         entry->model->logits(tokens, out->data());
         return [out](Napi::Env env) -> Napi::Value { return adopt(env, std::move(*out)); };
       },
       entry->turnstile);
-  return job->promise();
+  return Job::cancellable(info.Env(), job);
 }
 
 Napi::Value backward(const Napi::CallbackInfo& info) {
@@ -292,7 +297,9 @@ Napi::Value backward(const Napi::CallbackInfo& info) {
     refuse("entropyGradients", "one number per completion token");
   auto job = Job::start(
       info.Env(),
-      [entry, batch, coefficients, entropy, count](Job&) -> Job::Result {
+      [entry, batch, coefficients, entropy, count](Job& running) -> Job::Result {
+        CancelScope scope(running.cancelled());
+        check_cancelled();
         auto log_probs = std::make_shared<std::vector<float>>(count);
         if (count > 0) {
           entry->model->backward(batch->view(), coefficients->data(),
@@ -301,7 +308,7 @@ Napi::Value backward(const Napi::CallbackInfo& info) {
         return [log_probs](Napi::Env env) -> Napi::Value { return adopt(env, std::move(*log_probs)); };
       },
       entry->turnstile);
-  return job->promise();
+  return Job::cancellable(info.Env(), job);
 }
 
 Napi::Value zero_gradients(const Napi::CallbackInfo& info) {

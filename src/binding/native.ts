@@ -108,6 +108,9 @@ export interface NativeGeneration {
   cancel(): void
 }
 
+/** Cancelled, it rejects with CANCELLED at the next layer. */
+export type NativeJob<Result> = Promise<Result> & { cancel(): void }
+
 export type ParameterPart = 'value' | 'gradient' | 'firstMoment' | 'secondMoment'
 
 export interface NativeParameter {
@@ -131,16 +134,16 @@ export interface NativeAddon {
     model: NativeModel,
     batch: NativeBatch,
     options: { adapter: boolean; entropies?: boolean }
-  ): Promise<{ logProbs: Float32Array; entropies?: Float32Array }>
+  ): NativeJob<{ logProbs: Float32Array; entropies?: Float32Array }>
   /** [tokens, vocabulary], flat. */
-  logits(model: NativeModel, tokens: Int32Array): Promise<Float32Array>
+  logits(model: NativeModel, tokens: Int32Array): NativeJob<Float32Array>
   /** Accumulates gradients; resolves to the log-probs (NaN for completions left out, whose coefficients are all 0). */
   backward(
     model: NativeModel,
     batch: NativeBatch,
     logProbGradients: Float32Array,
     entropyGradients?: Float32Array
-  ): Promise<Float32Array>
+  ): NativeJob<Float32Array>
   zeroGradients(model: NativeModel): Promise<void>
   /** Resolves to the global gradient norm before clipping. */
   step(model: NativeModel, options: NativeStepOptions): Promise<number>

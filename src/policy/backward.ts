@@ -1,5 +1,5 @@
 /** From a loss to accumulated gradients. */
-import { callNative } from '../binding/errors.js'
+import { callJob } from '../binding/errors.js'
 import { AdjudgeError } from '../errors.js'
 import { resolveAlgorithm, type AlgorithmOptions } from '../rl/index.js'
 import { flatten, packSequences, unflatten, type PackedSequences } from './batch.js'
@@ -21,6 +21,8 @@ export interface SequenceBackward {
   /** [sequences][tokens]: d loss / d entropy. */
   entropyGradients?: ArrayLike<number>[]
   temperature?: number
+  /** Aborted: the call rejects with CANCELLED. What it accumulated stays: drop it with `zeroGradients`. */
+  signal?: AbortSignal
 }
 
 /** An RL loss on judged completions. */
@@ -36,6 +38,8 @@ export interface GroupBackward {
   maxTokens?: number
   /** What KL is measured against. Default: this policy without its adapter. */
   reference?: Reference
+  /** Aborted: the call rejects with CANCELLED. What it accumulated stays: drop it with `zeroGradients`. */
+  signal?: AbortSignal
 }
 
 function checkTrainable(model: LoadedModel): void {
@@ -55,8 +59,15 @@ export async function backwardSequences(
   clearMasked(packed, input.sequences, [gradients, ...(entropyGradients ? [entropyGradients] : [])])
   const logProbs = new Float32Array(packed.tokens)
   for (const { batch, start, end } of packed.chunks) {
-    const values = await callNative(() =>
-      model.addon.backward(model.native, batch, gradients.subarray(start, end), entropyGradients?.subarray(start, end))
+    const values = await callJob(
+      () =>
+        model.addon.backward(
+          model.native,
+          batch,
+          gradients.subarray(start, end),
+          entropyGradients?.subarray(start, end)
+        ),
+      input.signal
     )
     logProbs.set(values, start)
   }
@@ -74,6 +85,7 @@ export async function backwardGroups(
 ): Promise<{ loss: number; metrics: Objective['metrics'] }> {
   checkTrainable(model)
   const { groups, rewards, weights, maxTokens } = input
+  const stop = input.signal ? { signal: input.signal } : {}
   const algorithm = resolveAlgorithm(input.algorithm)
   const temperature = groups[0]?.temperature ?? 1
   if (groups.some((group) => group.temperature !== temperature)) {
@@ -86,13 +98,16 @@ export async function backwardGroups(
   const onPolicy = groups.every((group) => group.version === self.version)
   const needsEntropies = algorithm.entropy.coefficient !== 0 && algorithm.advantage.estimator !== 'exact'
   const scored =
-    needsEntropies || !onPolicy ? await scoreSequences(model, sequences, { temperature }, needsEntropies) : undefined
+    needsEntropies || !onPolicy
+      ? await scoreSequences(model, sequences, { temperature, ...stop }, needsEntropies)
+      : undefined
   const logProbs = onPolicy ? oldLogProbs : scored!.logProbs
   const referenceLogProbs =
     algorithm.kl.coefficient > 0
       ? await referenceOf(model, input.reference, self).logProbs(sequences, {
           temperature,
-          adapter: input.reference !== undefined && input.reference !== self
+          adapter: input.reference !== undefined && input.reference !== self,
+          ...stop
         })
       : undefined
   const objective = objectiveOf({
@@ -110,7 +125,8 @@ export async function backwardGroups(
     sequences,
     logProbGradients: objective.logProbGradients,
     ...(objective.entropyGradients ? { entropyGradients: objective.entropyGradients } : {}),
-    temperature
+    temperature,
+    ...stop
   })
   return { loss: objective.loss, metrics: objective.metrics }
 }

@@ -18,7 +18,8 @@ export interface Gradients {
 /** Mean next-token loss (nats) over the counted tokens, and its gradients; those accumulated before are dropped. */
 export async function lossAndGradients(
   model: LoadedModel,
-  sequences: MaskedTokens[]
+  sequences: MaskedTokens[],
+  signal?: AbortSignal
 ): Promise<{ loss: number; gradients: Gradients }> {
   const { addon, native } = model
   const rows = sequences.map(({ tokens, mask }, index) => {
@@ -34,7 +35,11 @@ export async function lossAndGradients(
   await callNative(() => addon.zeroGradients(native))
   const { logProbs } = await backwardSequences(model, {
     sequences: rows,
-    logProbGradients: rows.map(({ counted }) => Float32Array.from(counted, (one) => (one ? -1 / count : 0)))
+    logProbGradients: rows.map(({ counted }) => Float32Array.from(counted, (one) => (one ? -1 / count : 0))),
+    ...(signal ? { signal } : {})
+  }).catch(async (error: unknown) => {
+    await callNative(() => addon.zeroGradients(native))
+    throw error
   })
   let loss = 0
   rows.forEach(({ counted }, row) =>

@@ -1,5 +1,5 @@
 /** The policy: load, generate, log-probs, gradients, step, save. */
-export { Policy } from './policy.js'
+export { Policy, type PolicyCallOptions, type Logits } from './policy.js'
 export type { GroupBackward, Reference, SequenceBackward } from './backward.js'
 export type { Gradients, MaskedTokens } from './gradients.js'
 export type { LogProbOptions } from './score.js'

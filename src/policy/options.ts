@@ -51,6 +51,8 @@ export interface SaveOptions {
   format?: 'transformers' | 'peft'
   /** With an adapter: put it into the full weights (default), or save the base without it. */
   merged?: boolean
+  /** Aborted: the call rejects with CANCELLED and leaves nothing behind. */
+  signal?: AbortSignal
 }
 
 const invalid = (name: string, expected: string, value: unknown) =>

@@ -1,5 +1,5 @@
 /** A language model that answers, scores and learns: one set of weights and kernels for all of it. */
-import { callNative } from '../binding/errors.js'
+import { callJob, callNative } from '../binding/errors.js'
 import type { NativeDescription, ParameterPart } from '../binding/native.js'
 import { AdjudgeError } from '../errors.js'
 import { backwardGroups, backwardSequences, type GroupBackward, type SequenceBackward } from './backward.js'
@@ -12,6 +12,17 @@ import { saveModel } from './save.js'
 import { choiceGroups, scoreSequences, type LogProbOptions } from './score.js'
 import type { Tokenizer } from './tokenizer.js'
 import type { GenerateOptions, Group, Message, Prompt, Sequence } from './types.js'
+
+/** What every long call takes. */
+export interface PolicyCallOptions {
+  /** Aborted: the call rejects with CANCELLED. */
+  signal?: AbortSignal
+}
+
+export interface Logits {
+  data: Float32Array
+  shape: [number, number]
+}
 
 export class Policy {
   /** Sizes of the model: family, vocabulary, layers, context, bytes held. */
@@ -108,9 +119,13 @@ export class Policy {
     return choiceGroups(this.model, prompts, choices, options, this.weightsVersion)
   }
 
-  /** Logits after every token of one sequence: `data` is `[tokens, vocabulary]`, row by row. */
-  async logits(tokens: ArrayLike<number>): Promise<{ data: Float32Array; shape: [number, number] }> {
-    const data = await callNative(() => this.model.addon.logits(this.model.native, Int32Array.from(tokens)))
+  /**
+   * Logits after every token of one sequence: `data` is `[tokens, vocabulary]`, row by row.
+   * @throws AdjudgeError `ARGUMENT_INVALID`, `CONTEXT_EXCEEDED`, `TOKEN_OUT_OF_RANGE`, `CANCELLED`
+   */
+  async logits(tokens: ArrayLike<number>, options: PolicyCallOptions = {}): Promise<Logits> {
+    const { addon, native } = this.model
+    const data = await callJob(() => addon.logits(native, Int32Array.from(tokens)), options.signal)
     return { data, shape: [tokens.length, this.description.vocabulary] }
   }
 
@@ -118,14 +133,17 @@ export class Policy {
    * Mean next-token loss (nats) over the counted tokens of all sequences, and its gradients. Gradients accumulated
    * before are dropped, and none stay behind. `mask[i]` 0: the prediction of token i does not count.
    */
-  async lossAndGradients(sequences: MaskedTokens[]): Promise<{ loss: number; gradients: Gradients }> {
-    return lossAndGradients(this.model, sequences)
+  async lossAndGradients(
+    sequences: MaskedTokens[],
+    options: PolicyCallOptions = {}
+  ): Promise<{ loss: number; gradients: Gradients }> {
+    return lossAndGradients(this.model, sequences, options.signal)
   }
 
   /**
    * Accumulates gradients. A foreign loss gives its derivatives; an RL loss gives groups, rewards and algorithm.
    * On-policy groups (of this version) use the rollout's log-probs: the ratio is exactly 1.
-   * @throws AdjudgeError `NOT_TRAINABLE`, `ARGUMENT_INVALID`, `ALGORITHM_INVALID`, `CONTEXT_EXCEEDED`
+   * @throws AdjudgeError `NOT_TRAINABLE`, `ARGUMENT_INVALID`, `ALGORITHM_INVALID`, `CONTEXT_EXCEEDED`, `CANCELLED`
    */
   async backward(input: SequenceBackward): Promise<{ logProbs: Float32Array[] }>
   async backward(input: GroupBackward): Promise<{ loss: number; metrics: Objective['metrics'] }>

@@ -2,7 +2,7 @@
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { AdjudgeError, isAdjudgeError } from '../errors.js'
-import { callNative } from '../binding/errors.js'
+import { callNative, checkSignal } from '../binding/errors.js'
 import type { ModelFiles } from './files.js'
 import type { LoadedModel } from './model.js'
 import type { SaveOptions } from './options.js'
@@ -52,11 +52,14 @@ export async function writeModelFiles(folder: string, files: ModelFiles): Promis
 
 /** Writes the model, or its adapter. */
 export async function saveModel(model: LoadedModel, folder: string, options: SaveOptions): Promise<void> {
-  const { format = 'transformers', merged = true } = options
+  const { format = 'transformers', merged = true, signal } = options
+  checkSignal(signal)
   const { addon, native, files } = model
   const { lora } = model.description
-  const saveWeights = (file: string, part: 'base' | 'merged' | 'adapter') =>
-    callNative(() => addon.saveWeights(native, file, part))
+  const saveWeights = async (file: string, part: 'base' | 'merged' | 'adapter') => {
+    await callNative(() => addon.saveWeights(native, file, part))
+    checkSignal(signal)
+  }
   if (format === 'peft') {
     if (!lora) {
       throw new AdjudgeError('ARGUMENT_INVALID', 'format: "peft" saves an adapter, but this model has none')

@@ -1,5 +1,5 @@
 /** Log-probs of given tokens. */
-import { callNative } from '../binding/errors.js'
+import { callJob } from '../binding/errors.js'
 import { AdjudgeError } from '../errors.js'
 import { packSequences, unflatten } from './batch.js'
 import { encodePrompts } from './generation.js'
@@ -11,6 +11,8 @@ export interface LogProbOptions {
   temperature?: number
   /** False: without the adapter, which is the reference of KL. Default true. */
   adapter?: boolean
+  /** Aborted: the call rejects with CANCELLED. */
+  signal?: AbortSignal
 }
 
 /** One array per sequence of log-probs and, where asked for, of entropies (nats). */
@@ -24,8 +26,10 @@ export async function scoreSequences(
   const logProbs = new Float32Array(packed.tokens)
   const entropies = withEntropies ? new Float32Array(packed.tokens) : undefined
   for (const chunk of packed.chunks) {
-    const result = await callNative(() =>
-      model.addon.logProbs(model.native, chunk.batch, { adapter: options.adapter ?? true, entropies: withEntropies })
+    const result = await callJob(
+      () =>
+        model.addon.logProbs(model.native, chunk.batch, { adapter: options.adapter ?? true, entropies: withEntropies }),
+      options.signal
     )
     logProbs.set(result.logProbs, chunk.start)
     if (entropies) entropies.set(result.entropies!, chunk.start)
