@@ -1,7 +1,7 @@
 /** Files that are either whole or not there: written beside their place, flushed, then renamed. */
 import { mkdirSync } from 'node:fs'
-import { open, rename, rm, type FileHandle } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { AdjudgeError } from '../errors.js'
 
 function unwritable(path: string, cause: unknown): AdjudgeError {
@@ -58,6 +58,16 @@ export class JsonlWriter {
 }
 
 const partOf = (path: string): string => `${path}.${process.pid}.part`
+
+/** Removes what a process that was killed left half-written in a run's folder: files, and checkpoints. */
+export async function removeParts(folder: string): Promise<void> {
+  for (const name of ['', 'rollouts', 'evaluations', 'checkpoints']) {
+    const at = join(folder, name)
+    const names = await readdir(at).catch(() => [])
+    const parts = names.filter((entry) => /\.\d+\.part$|\.partial$/.test(entry))
+    await Promise.all(parts.map((entry) => rm(join(at, entry), { recursive: true, force: true })))
+  }
+}
 
 /** Throws FILE_UNWRITABLE; what stood there before is then untouched. */
 export async function writeAtomic(path: string, content: string): Promise<void> {

@@ -9,6 +9,7 @@ import type { GenerateOptions } from '../policy/types.js'
 import { latestCheckpoint, type Checkpoint, type RunState } from './checkpoint.js'
 import { Choices } from './choices.js'
 import { algorithmOf, type LoadedConfig } from './config.js'
+import { removeParts } from './files.js'
 import { keepConfig } from './identity.js'
 import { checkMemory, planMemory } from './memory.js'
 import { MetricsFile } from './metrics.js'
@@ -79,6 +80,7 @@ export class Session implements AsyncDisposable {
     this.opened.push(() => ledger.close())
     this.rewards = await Rewards.open(config.rewards, configFolder, ledger)
     this.opened.push(() => this.rewards.close())
+    if (resume) await removeParts(folder)
     await keepConfig(folder, config, resume)
     this.metrics = new MetricsFile(join(folder, 'metrics.jsonl'))
     this.state = checkpoint?.state ?? {

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -90,11 +90,16 @@ describe('a training run', () => {
     cpSync(file('runs/run'), file('whole'), { recursive: true })
     rmSync(file('runs'), { recursive: true })
     const first = await events([], { stopAt: 3 })
+    // What a killed process leaves half-written.
+    mkdirSync(file('runs/run/checkpoints/step-000004.partial'))
+    writeFileSync(file('runs/run/rollouts/step-000004.jsonl.77.part'), '{')
     expect(kinds(first).slice(-2)).toEqual(['checkpoint', 'done'])
     expect(first.at(-1)).toMatchObject({ reason: 'stopped', step: 3 })
     const second = await events([], { resume: true })
     expect(second[0]).toMatchObject({ type: 'start', step: 3 })
     expect(weights('runs/run').equals(weights('whole'))).toBe(true)
+    const left = readdirSync(file('runs/run'), { recursive: true, encoding: 'utf8' })
+    expect(left.filter((name) => name.includes('part'))).toEqual([])
     const numbers = (path: string): unknown[] =>
       lines(`${path}/metrics.jsonl`).map(({ step, reward, loss }) => [step, reward, loss])
     expect(numbers('runs/run')).toEqual(numbers('whole'))
