@@ -34,6 +34,20 @@ export interface LedgerStats {
   cost: number
 }
 
+/** The verdicts, where the format is one that this adjudge reads. */
+function readyDatabase(root: RootDatabase, path: string): Database<LedgerRecord, string> {
+  const meta = root.openDB<number, string>({ name: 'meta', encoding: 'json' })
+  const format = meta.get('format')
+  if (format !== undefined && format > ledgerFormat) {
+    throw new AdjudgeError(
+      'LEDGER_FORMAT',
+      `ledger ${path}: format ${format} was written by a newer adjudge; this one reads up to ${ledgerFormat}`
+    )
+  }
+  if (format === undefined) meta.putSync('format', ledgerFormat)
+  return root.openDB<LedgerRecord, string>({ name: 'verdicts', encoding: 'json' })
+}
+
 const openLedgers = new Map<string, { ledger: Ledger; users: number }>()
 
 export class Ledger {
@@ -52,11 +66,10 @@ export class Ledger {
    * LEDGER_FORMAT where a newer adjudge wrote it.
    */
   static open(path: string): Ledger {
-    let folder: string
-    let root: RootDatabase
+    let root: RootDatabase | undefined
     try {
       mkdirSync(path, { recursive: true })
-      folder = realpathSync(path)
+      const folder = realpathSync(path)
       const known = openLedgers.get(folder)
       if (known) {
         known.users++
@@ -64,31 +77,23 @@ export class Ledger {
       }
       // Not overlapping: a commit is on the disk before its promise resolves. Puts that wait share one commit.
       root = open({ path: folder, encoding: 'json', maxDbs: 4, noSubdir: false, overlappingSync: false })
+      const ledger = new Ledger(
+        folder,
+        root,
+        readyDatabase(root, path),
+        root.openDB<LedgerRecord, string>({ name: 'failures', encoding: 'json' })
+      )
+      openLedgers.set(folder, { ledger, users: 1 })
+      return ledger
     } catch (cause) {
+      void root?.close().catch(() => undefined)
+      if (cause instanceof AdjudgeError) throw cause
       throw new AdjudgeError(
         'LEDGER_OPEN',
-        `ledger ${path}: cannot be opened (${(cause as Error).message}); expected a folder that can be written`,
+        `ledger ${path}: cannot be opened (${(cause as Error).message}); expected a folder that can be written, with room`,
         { cause }
       )
     }
-    const meta = root.openDB<number, string>({ name: 'meta', encoding: 'json' })
-    const format = meta.get('format')
-    if (format !== undefined && format > ledgerFormat) {
-      void root.close()
-      throw new AdjudgeError(
-        'LEDGER_FORMAT',
-        `ledger ${path}: format ${format} was written by a newer adjudge; this one reads up to ${ledgerFormat}`
-      )
-    }
-    if (format === undefined) meta.putSync('format', ledgerFormat)
-    const ledger = new Ledger(
-      folder,
-      root,
-      root.openDB<LedgerRecord, string>({ name: 'verdicts', encoding: 'json' }),
-      root.openDB<LedgerRecord, string>({ name: 'failures', encoding: 'json' })
-    )
-    openLedgers.set(folder, { ledger, users: 1 })
-    return ledger
   }
 
   /** The scored verdict of a key, if there is one. */

@@ -1,0 +1,72 @@
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { startCli, until } from '../cli/child.js'
+import { answerIn, score, startServer, type TestServer } from '../judge/server.js'
+import { writeTinyModel } from '../policy/tinyModel.js'
+
+const kills = 25
+const concurrency = 3
+
+let folder: string
+let server: TestServer
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'adjudge-kill-'))
+  writeTinyModel(join(folder, 'model'))
+  const prompts = Array.from({ length: 7 }, (_, index) => JSON.stringify({ prompt: `p${index}` }))
+  writeFileSync(join(folder, 'train.jsonl'), prompts.join('\n'))
+  // A verdict depends on the answer alone, so that a whole run and one in pieces can be compared.
+  server = await startServer((body) => ({ content: score(1 + (answerIn(body).length % 5)), delay: 5 }))
+  const rubric = { aim: 'x', scale: { low: 1, high: 5 } }
+  const judge = { provider: 'openai', model: 'm', base_url: server.url, rubric, concurrency }
+  const config = {
+    model: { path: 'model' },
+    data: { train: 'train.jsonl' },
+    rollout: { prompts: 2, completions: 4, max_tokens: 6 },
+    rewards: [{ name: 'a', judge }],
+    optimizer: { learning_rate: 1e-3 },
+    training: { steps: 60, save_every: 4 }
+  }
+  writeFileSync(join(folder, 'run.yaml'), JSON.stringify(config))
+})
+afterEach(async () => {
+  await server.close()
+  rmSync(folder, { recursive: true })
+})
+
+const weights = (run: string): Buffer =>
+  readFileSync(join(folder, run, 'run/checkpoints/step-000060/model/model.safetensors'))
+
+it('a run that is killed again and again asks nothing twice but what was in flight, and ends with the same bits', async () => {
+  const start = (resume: boolean) => startCli(['train', join(folder, 'run.yaml'), ...(resume ? ['--resume'] : [])])
+  const whole = start(false)
+  expect(await whole.ended).toBe(0)
+  cpSync(join(folder, 'runs'), join(folder, 'whole'), { recursive: true })
+  rmSync(join(folder, 'runs'), { recursive: true })
+  server.requests.length = 0
+
+  let random = 12345
+  for (let kill = 0; kill < kills; kill++) {
+    random = (Math.imul(random, 1664525) + 1013904223) >>> 0
+    const child = start(existsSync(join(folder, 'runs/run/config.yaml')))
+    // Somewhere in the next verdicts; past them it may be in the midst of a step, a checkpoint or a commit.
+    const goal = server.requests.length + 1 + (random % 20)
+    await until(() => server.requests.length >= goal, child).catch(() => undefined)
+    await new Promise((resolve) => setTimeout(resolve, random % 37))
+    child.process.kill('SIGKILL')
+    await child.ended
+    const checkpoints = join(folder, 'runs/run/checkpoints')
+    // What a checkpoint's name promises is there, whenever the end came.
+    for (const name of existsSync(checkpoints) ? readdirSync(checkpoints) : []) {
+      if (/^step-\d+$/.test(name)) expect(readdirSync(join(checkpoints, name))).toContain('state.json')
+    }
+  }
+  const last = start(true)
+  expect(await last.ended, last.err).toBe(0)
+  const asked = server.requests.map((body) => JSON.stringify(body.messages))
+  const twice = asked.length - new Set(asked).size
+  console.log(`${kills} kills, ${asked.length} questions, ${twice} asked again`)
+  expect(twice).toBeLessThanOrEqual(kills * concurrency)
+  expect(weights('runs').equals(weights('whole'))).toBe(true)
+})
