@@ -86,11 +86,11 @@ describe('generation', () => {
     const options = { n: 2, maxTokens: 10, seed: 3 }
     const together = await policy.generate(prompts, options)
     const narrow = await policy.generate(prompts, { ...options, maxBatch: 1 })
-    const single = await Policy.load(folder, { threads: 1 })
+    const single = await Policy.load(folder, { dtype: 'float32', threads: 1 })
     const alone = await single.generate(prompts, options)
     const { gradients } = await single.lossAndGradients([{ tokens: policy.tokenizer.encode('threads') }])
     single.dispose()
-    const two = await Policy.load(folder, { threads: 2 })
+    const two = await Policy.load(folder, { dtype: 'float32', threads: 2 })
     const other = await two.lossAndGradients([{ tokens: policy.tokenizer.encode('threads') }])
     two.dispose()
     expect(tokensOf(narrow)).toEqual(tokensOf(together))
