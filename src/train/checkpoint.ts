@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { NativeDescription } from '../binding/native.js'
 import { AdjudgeError } from '../errors.js'
 import type { Policy } from '../policy/policy.js'
 import { writeAtomic } from './files.js'
@@ -19,6 +20,8 @@ export interface RunState {
   judge: { calls: number; tokens: number; cost: number }
   /** Seconds of training so far, evaluations left out. */
   seconds: number
+  /** What `auto` chose when the run began: it goes on in the same, also on another processor. */
+  dtype: NativeDescription['dtype']
 }
 
 export interface Checkpoint {

@@ -88,15 +88,16 @@ export class Session implements AsyncDisposable {
       step: 0,
       tokens: 0,
       judge: { calls: 0, tokens: 0, cost: 0 },
-      seconds: 0
+      seconds: 0,
+      dtype: this.policy.description.dtype
     }
     if (resume) await this.metrics.rewind(this.state.step)
   }
 
   private async loadPolicies(checkpoint: Checkpoint | undefined): Promise<void> {
     const { model, training } = this.config
-    const { dtype, threads } = model
-    const common = { dtype, ...(threads === undefined ? {} : { threads }) }
+    const { threads } = model
+    const common = { dtype: checkpoint?.state.dtype ?? model.dtype, ...(threads === undefined ? {} : { threads }) }
     const adapted = model.lora !== undefined || model.adapter !== undefined
     const adapter = adapted ? (checkpoint?.model ?? model.adapter) : undefined
     const lora = model.lora && {

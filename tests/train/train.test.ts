@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { RunState } from '../../src/train/checkpoint.js'
 import { loadConfig, train, type TrainEvent } from '../../src/train/index.js'
 
 const model = fileURLToPath(new URL('../../assets/policy', import.meta.url))
@@ -103,6 +104,26 @@ describe('a training run', () => {
     const numbers = (path: string): unknown[] =>
       lines(`${path}/metrics.jsonl`).map(({ step, reward, loss }) => [step, reward, loss])
     expect(numbers('runs/run')).toEqual(numbers('whole'))
+  })
+
+  it('resumed on another processor, goes on in the number format it began with', async () => {
+    configure({ training: { steps: 2, save_every: 1, keep: 9 } })
+    await events()
+    cpSync(file('runs/run'), file('first'), { recursive: true })
+    // As if the run had begun where auto means the other one.
+    const state = JSON.parse(readFileSync(file('first/checkpoints/step-000001/state.json'), 'utf8')) as RunState
+    const other = state.dtype === 'float32' ? 'bfloat16' : 'float32'
+    const second = async (dtype: string): Promise<Buffer> => {
+      rmSync(file('runs/run'), { recursive: true })
+      cpSync(file('first'), file('runs/run'), { recursive: true })
+      rmSync(file('runs/run/checkpoints/step-000002'), { recursive: true })
+      writeFileSync(file('runs/run/checkpoints/step-000001/state.json'), JSON.stringify({ ...state, dtype }))
+      await events([], { resume: true })
+      return readFileSync(file('runs/run/checkpoints/step-000002/model/adapter_model.safetensors'))
+    }
+    const expected = readFileSync(file('first/checkpoints/step-000002/model/adapter_model.safetensors'))
+    expect((await second(state.dtype)).equals(expected)).toBe(true)
+    expect((await second(other)).equals(expected)).toBe(false)
   })
 
   it('does not go on by accident, nor with another configuration', async () => {
