@@ -7,6 +7,7 @@
 #include "native/core/cpu_features.h"
 #include "native/core/thread_pool.h"
 #include "native/cpu/gemm_kernels.h"
+#include "native/cpu/pack_scalar.h"
 
 namespace adjudge {
 namespace {
@@ -17,13 +18,15 @@ constexpr int64_t row_block = 96;      // an A block of 96 KiB stays in the seco
 constexpr int64_t column_block = 512;  // upper bound; smaller when there are few tiles for the threads
 constexpr int64_t max_width = 32;
 constexpr int64_t tiles_per_thread = 6;
+constexpr int64_t shared_rows = 1 << 21;  // most elements of A that are packed for all tiles at once
+constexpr int64_t serial_rows = 1 << 15;
 
 GemmKernels select() {
 #if defined(__x86_64__)
   switch (selected_instruction_set()) {
     case InstructionSet::avx512bf16: {
       GemmKernels table = gemm_avx512;
-      table.bfloat16_tile = bfloat16_tile_avx512bf16;
+      table.bfloat16.tile = bfloat16_tile_avx512bf16;
       return table;
     }
     case InstructionSet::avx512:
@@ -51,14 +54,14 @@ template <>
 constexpr int64_t depths<uint32_t> = 2;
 
 template <class Element>
-Tile<Element> tile();
+const ElementKernels<Element>& element_kernels();
 template <>
-Tile<float> tile<float>() {
-  return kernels().tile;
+const ElementKernels<float>& element_kernels<float>() {
+  return kernels().float32;
 }
 template <>
-Tile<uint32_t> tile<uint32_t>() {
-  return kernels().bfloat16_tile;
+const ElementKernels<uint32_t>& element_kernels<uint32_t>() {
+  return kernels().bfloat16;
 }
 
 template <class Element>
@@ -72,6 +75,8 @@ struct Problem {
   float* c;
   int64_t ldc;
   Store store;
+  // All of A as Tiling::pack_rows leaves it; null: every tile packs its own.
+  const Element* packed_rows = nullptr;
 };
 
 template <class Element>
@@ -80,59 +85,19 @@ Element* scratch(std::vector<Element>& buffer, int64_t count) {
   return buffer.data();
 }
 
-// out[p, i] = A[i, p], p in elements: the order in which a register tile reads its rows.
-void pack_rows(const Problem<float>& problem, int64_t row, int64_t rows, int64_t depth_begin, int64_t depth,
-               float* out) {
-  const float* a = problem.a + row * problem.row_stride + depth_begin * problem.depth_stride;
-  if (problem.depth_stride == 1) {
-    kernels().transpose(a, problem.row_stride, rows, depth, out, rows);
-    return;
-  }
-  for (int64_t p = 0; p < depth; ++p) {
-    const float* source = a + p * problem.depth_stride;
-    for (int64_t i = 0; i < rows; ++i) out[p * rows + i] = source[i * problem.row_stride];
-  }
-}
+constexpr int64_t slack = 16;  // elements that packing may write past its end
 
-// Words are moved as floats are: by their bits.
-void transpose_words(const uint32_t* source, int64_t source_stride, int64_t rows, int64_t columns,
-                     uint32_t* target, int64_t target_stride) {
-  kernels().transpose(reinterpret_cast<const float*>(source), source_stride, rows, columns,
-                      reinterpret_cast<float*>(target), target_stride);
-}
-
-// target[p * target_stride + i] = the pair (source[i, 2p], source[i, 2p + 1]) of `count` lines i.
-void pair_lines(const float* source, int64_t line_stride, int64_t depth_stride, int64_t count, int64_t depth,
-                uint32_t* target, int64_t target_stride) {
-  const int64_t words = ceil_div(depth, 2);
-  if (depth_stride == 1) {
-    thread_local std::vector<uint32_t> lines;
-    uint32_t* const paired = scratch(lines, count * words);
-    for (int64_t i = 0; i < count; ++i)
-      kernels().pair_depth(source + i * line_stride, depth, paired + i * words);
-    transpose_words(paired, words, count, words, target, target_stride);
-    return;
-  }
-  thread_local std::vector<float> gathered;
-  for (int64_t p = 0; p < words; ++p) {
-    const float* even = source + 2 * p * depth_stride;
-    const float* odd = 2 * p + 1 < depth ? even + depth_stride : nullptr;
-    if (line_stride != 1) {
-      float* const rows = scratch(gathered, 2 * count);
-      for (int64_t i = 0; i < count; ++i) rows[i] = even[i * line_stride];
-      for (int64_t i = 0; odd && i < count; ++i) rows[count + i] = odd[i * line_stride];
-      even = rows;
-      if (odd) odd = rows + count;
-    }
-    kernels().pair_rows(even, odd, count, target + p * target_stride);
-  }
-}
-
-void pack_rows(const Problem<uint32_t>& problem, int64_t row, int64_t rows, int64_t begin, int64_t words,
-               uint32_t* out) {
-  const int64_t depth = std::min(2 * words, problem.k - 2 * begin);
-  pair_lines(problem.a + row * problem.row_stride + 2 * begin * problem.depth_stride, problem.row_stride,
-             problem.depth_stride, rows, depth, out, rows);
+// out[p, i] = A[row + i, p], p in elements from `begin`: the order in which a register tile reads its rows.
+template <class Element>
+void pack_piece(const Problem<Element>& problem, int64_t row, int64_t rows, int64_t begin, int64_t elements,
+                Element* out) {
+  const int64_t first = begin * depths<Element>;
+  const int64_t depth = std::min(elements * depths<Element>, problem.k - first);
+  const float* a = problem.a + row * problem.row_stride + first * problem.depth_stride;
+  if (problem.depth_stride == 1)
+    element_kernels<Element>().pack_depth(a, problem.row_stride, rows, depth, out, rows);
+  else
+    element_kernels<Element>().pack_width(a, problem.depth_stride, rows, depth, out, rows);
 }
 
 // Splits [0, rows) into pieces of at most max_rows that differ by one row at most.
@@ -142,10 +107,11 @@ struct Split {
   int64_t begin(int64_t piece) const { return rows * piece / pieces; }
 };
 
-// C[row_begin.., column_begin..): whole depth.
+// C[row_begin.., column_begin..): whole depth. packed_rows: A's rows, a piece at its first row times
+// `elements`, or null.
 template <class Element>
-void block(const Problem<Element>& problem, int64_t row_begin, int64_t rows, int64_t column_begin,
-           int64_t columns) {
+void block(const Problem<Element>& problem, const Element* packed_rows, int64_t row_begin, int64_t rows,
+           int64_t column_begin, int64_t columns) {
   const GemmKernels& kernel = kernels();
   const int64_t width = kernel.panel_width;
   const Split split(rows, kernel.max_rows);
@@ -153,23 +119,23 @@ void block(const Problem<Element>& problem, int64_t row_begin, int64_t rows, int
   const int64_t whole = std::max<int64_t>(problem.elements, 1);
   const int64_t step = rows <= 2 * kernel.max_rows ? whole : depth_block;
   const bool through_sums = problem.store == Store::add && problem.elements > step;
-  thread_local std::vector<Element> packed_rows;
+  thread_local std::vector<Element> own_rows;
   thread_local std::vector<float> sums;
-  Element* const a = scratch(packed_rows, rows * std::min(step, whole));
+  Element* const own = packed_rows ? nullptr : scratch(own_rows, rows * std::min(step, whole) + slack);
   const int64_t sums_stride = ceil_div(columns, width) * width;
   float* const partial = through_sums ? scratch(sums, rows * sums_stride) : nullptr;
   float edge[16 * max_width];
-  const Tile<Element> multiply = tile<Element>();
+  const Tile<Element> multiply = element_kernels<Element>().tile;
 
   int64_t depth_begin = 0;
   do {
     const int64_t depth = std::min(step, problem.elements - depth_begin);
     const bool resume = depth_begin > 0;
     const bool last = depth_begin + depth >= problem.elements;
-    for (int64_t piece = 0; piece < split.pieces; ++piece) {
+    for (int64_t piece = 0; own && piece < split.pieces; ++piece) {
       const int64_t first = split.begin(piece);
-      pack_rows(problem, row_begin + first, split.begin(piece + 1) - first, depth_begin, depth,
-                a + first * depth);
+      pack_piece(problem, row_begin + first, split.begin(piece + 1) - first, depth_begin, depth,
+                 own + first * depth);
     }
     for (int64_t column = 0; column < columns; column += width) {
       const Element* panel =
@@ -178,10 +144,12 @@ void block(const Problem<Element>& problem, int64_t row_begin, int64_t rows, int
       for (int64_t piece = 0; piece < split.pieces; ++piece) {
         const int64_t first = split.begin(piece);
         const int64_t count = split.begin(piece + 1) - first;
+        const Element* a = own ? own + first * depth
+                               : packed_rows + (row_begin + first) * problem.elements + depth_begin * count;
         float* c = problem.c + (row_begin + first) * problem.ldc + column_begin + column;
         if (through_sums) {
           float* sum = partial + first * sums_stride + column;
-          multiply(count, depth, a + first * depth, panel, sum, sums_stride, resume, false);
+          multiply(count, depth, a, panel, sum, sums_stride, resume, false);
           if (!last) continue;
           for (int64_t i = 0; i < count; ++i) {
             for (int64_t j = 0; j < valid; ++j) c[i * problem.ldc + j] += sum[i * sums_stride + j];
@@ -190,7 +158,7 @@ void block(const Problem<Element>& problem, int64_t row_begin, int64_t rows, int
         }
         const bool accumulate = problem.store == Store::add;
         if (valid == width) {
-          multiply(count, depth, a + first * depth, panel, c, problem.ldc, resume, accumulate);
+          multiply(count, depth, a, panel, c, problem.ldc, resume, accumulate);
           continue;
         }
         if (resume || accumulate) {
@@ -199,7 +167,7 @@ void block(const Problem<Element>& problem, int64_t row_begin, int64_t rows, int
             std::fill(edge + i * width + valid, edge + (i + 1) * width, 0.0f);
           }
         }
-        multiply(count, depth, a + first * depth, panel, edge, width, resume, accumulate);
+        multiply(count, depth, a, panel, edge, width, resume, accumulate);
         for (int64_t i = 0; i < count; ++i)
           std::memcpy(c + i * problem.ldc, edge + i * width, valid * sizeof(float));
       }
@@ -221,46 +189,48 @@ struct Tiling {
     columns = std::clamp(ceil_div(ceil_div(n, wanted), width) * width, 2 * width, column_block);
     items = row_tiles * ceil_div(n, columns);
   }
+  int64_t row(int64_t row_tile) const { return units * row_tile / row_tiles * unit_rows; }
+
+  // Packs the rows of a tile into their place in `out`, which has `slack` more elements for each tile.
+  template <class Element>
+  void pack_rows(const Problem<Element>& problem, int64_t row_tile, Element* out) const {
+    const int64_t begin = row(row_tile), rows = std::min(problem.m, row(row_tile + 1)) - begin;
+    const Split split(rows, unit_rows);
+    for (int64_t piece = 0; piece < split.pieces; ++piece) {
+      const int64_t first = begin + split.begin(piece);
+      pack_piece(problem, first, split.begin(piece + 1) - split.begin(piece), 0, problem.elements,
+                 out + row_tile * slack + first * problem.elements);
+    }
+  }
+
   template <class Element>
   void run(const Problem<Element>& problem, int64_t item) const {
     const int64_t row_tile = item % row_tiles;
     const int64_t column = item / row_tiles * columns;
-    const int64_t row = units * row_tile / row_tiles * unit_rows;
-    const int64_t row_end = std::min(problem.m, units * (row_tile + 1) / row_tiles * unit_rows);
-    block(problem, row, row_end - row, column, std::min(columns, problem.n - column));
+    const int64_t begin = row(row_tile), end = std::min(problem.m, row(row_tile + 1));
+    block(problem, problem.packed_rows ? problem.packed_rows + row_tile * slack : nullptr, begin, end - begin,
+          column, std::min(columns, problem.n - column));
   }
 };
 
+template <class Element>
 void pack_panel(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k,
-                int64_t panel, float* packed) {
-  const int64_t width = kernels().panel_width;
-  const int64_t first = panel * width;
-  const int64_t valid = std::min(width, n - first);
+                int64_t panel, Element* packed) {
+  const int64_t width = kernels().panel_width, elements = ceil_div(k, depths<Element>);
+  const int64_t first = panel * width, valid = std::min(width, n - first);
   const float* source = b + first * column_stride;
-  float* target = packed + first * k;
-  if (valid < width) std::fill(target, target + width * k, 0.0f);
-  if (column_stride == 1) {
-    for (int64_t p = 0; p < k; ++p)
-      std::memcpy(target + p * width, source + p * depth_stride, valid * sizeof(float));
-    return;
+  Element* target = packed + first * elements;
+  if (valid < width) std::fill(target, target + width * elements, Element{});
+  for (int64_t column = 0; column < valid; column += 16) {
+    const int64_t count = std::min<int64_t>(16, valid - column);
+    const float* from = source + column * column_stride;
+    if (depth_stride == 1)
+      element_kernels<Element>().pack_depth(from, column_stride, count, k, target + column, width);
+    else if (count == 16)
+      element_kernels<Element>().pack_width(from, depth_stride, count, k, target + column, width);
+    else  // the vector form would not leave the padding 0
+      scalar_pack_width(from, depth_stride, count, k, target + column, width);
   }
-  if (depth_stride == 1) {
-    kernels().transpose(source, column_stride, valid, k, target, width);
-    return;
-  }
-  for (int64_t p = 0; p < k; ++p) {
-    for (int64_t j = 0; j < valid; ++j) target[p * width + j] = source[j * column_stride + p * depth_stride];
-  }
-}
-
-void pack_panel(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k,
-                int64_t panel, uint32_t* packed) {
-  const int64_t width = kernels().panel_width, words = ceil_div(k, 2);
-  const int64_t first = panel * width;
-  const int64_t valid = std::min(width, n - first);
-  uint32_t* target = packed + first * words;
-  if (valid < width) std::fill(target, target + width * words, 0u);
-  pair_lines(b + first * column_stride, column_stride, depth_stride, valid, k, target, width);
 }
 
 template <class Element>
@@ -274,9 +244,23 @@ template <class Element>
 void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t depth_stride,
               const Element* packed, float* c, int64_t ldc, Store store) {
   if (m <= 0 || n <= 0) return;
-  const Problem<Element> problem{
-      m, n, k, ceil_div(k, depths<Element>), a, row_stride, depth_stride, packed, c, ldc, store};
+  Problem<Element> problem{m, n,   k,    ceil_div(k, depths<Element>), a, row_stride, depth_stride, packed,
+                           c, ldc, store};
   const Tiling tiling(m, n, threads());
+  // Many tiles read the same rows, so these are packed once, while they are few enough to stay in the cache.
+  thread_local std::vector<Element> rows;
+  const bool shared = tiling.items > tiling.row_tiles && m * problem.elements <= shared_rows;
+  if (shared) {
+    Element* const packed_rows = scratch(rows, m * problem.elements + tiling.row_tiles * slack);
+    problem.packed_rows = packed_rows;
+    // One after the other where that takes less than waking a thread.
+    if (m * problem.elements <= serial_rows) {
+      for (int64_t tile = 0; tile < tiling.row_tiles; ++tile) tiling.pack_rows(problem, tile, packed_rows);
+    } else {
+      parallel_for(tiling.row_tiles,
+                   [&](int64_t tile, int) { tiling.pack_rows(problem, tile, packed_rows); });
+    }
+  }
   parallel_for(tiling.items, [&](int64_t item, int) { tiling.run(problem, item); });
 }
 

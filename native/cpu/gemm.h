@@ -14,7 +14,8 @@ size_t packed_floats(int64_t n, int64_t k);
 // The same in bfloat16, two depths to a word (even depth in the low half; an odd k padded with 0).
 size_t packed_words(int64_t n, int64_t k);
 
-// packed column j, depth p <- b[j * column_stride + p * depth_stride]. Parallel over panels.
+// packed column j, depth p <- b[j * column_stride + p * depth_stride], one of the strides being 1. Parallel
+// over panels.
 void pack(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k, float* packed);
 void pack(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k,
           uint32_t* packed);
@@ -23,9 +24,9 @@ void pack_serial(const float* b, int64_t column_stride, int64_t depth_stride, in
 
 enum class Store { assign, add };
 
-// C[m,n] (row stride ldc) = or += A[m,k] (element i,p at a[i * row_stride + p * depth_stride]) · packed
-// B[k,n]. Each output is one chain of multiply-adds over p ascending from 0; Store::add adds the finished
-// chain to C. Parallel over tiles of C.
+// C[m,n] (row stride ldc) = or += A[m,k] (element i,p at a[i * row_stride + p * depth_stride], one of the
+// strides being 1) · packed B[k,n]. Each output is one chain of multiply-adds over p ascending from 0;
+// Store::add adds the finished chain to C. Parallel over tiles of C.
 void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t depth_stride,
           const float* packed, float* c, int64_t ldc, Store store);
 // The same in bfloat16: A is rounded on the way, to nearest even.

@@ -2,9 +2,8 @@
 // the 32 registers. Compiled for AVX-512: everything but the table is local to this file.
 #include <immintrin.h>
 
-#include "native/cpu/bfloat16_rows.h"
 #include "native/cpu/gemm_kernels.h"
-#include "native/cpu/transpose_avx.h"
+#include "native/cpu/pack_avx.h"
 
 namespace adjudge {
 namespace {
@@ -153,6 +152,9 @@ void bfloat16_tile(int64_t rows, int64_t depth, const uint32_t* a, const uint32_
 
 }  // namespace
 
-const GemmKernels gemm_avx512 = {width, 12, tile, bfloat16_tile, transpose, pair_rows, pair_depth};
+const GemmKernels gemm_avx512 = {width,
+                                 12,
+                                 {tile, pack_depth<float>, pack_width<float>},
+                                 {bfloat16_tile, pack_depth<uint32_t>, pack_width<uint32_t>}};
 
 }  // namespace adjudge

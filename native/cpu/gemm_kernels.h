@@ -12,17 +12,27 @@ template <class Element>
 using Tile = void (*)(int64_t rows, int64_t depth, const Element* a, const Element* panel, float* c,
                       int64_t ldc, bool resume, bool accumulate);
 
+// See pack_scalar.h.
+template <class Element>
+using PackDepth = void (*)(const float* source, int64_t row_stride, int64_t rows, int64_t depth,
+                           Element* target, int64_t target_stride);
+template <class Element>
+using PackWidth = void (*)(const float* source, int64_t depth_stride, int64_t rows, int64_t depth,
+                           Element* target, int64_t target_stride);
+
+// What the code above the tiles needs for one kind of element.
+template <class Element>
+struct ElementKernels {
+  Tile<Element> tile;
+  PackDepth<Element> pack_depth;
+  PackWidth<Element> pack_width;
+};
+
 struct GemmKernels {
   int64_t panel_width;  // columns of one packed panel of B
-  int64_t max_rows;     // most rows of one register tile
-  Tile<float> tile;
-  Tile<uint32_t> bfloat16_tile;
-  // target[c * target_stride + r] = source[r * source_stride + c].
-  void (*transpose)(const float* source, int64_t source_stride, int64_t rows, int64_t columns, float* target,
-                    int64_t target_stride);
-  // See bfloat16_rows.h.
-  void (*pair_rows)(const float* even, const float* odd, int64_t count, uint32_t* words);
-  void (*pair_depth)(const float* source, int64_t depth, uint32_t* words);
+  int64_t max_rows;     // most rows of one register tile, at most 16
+  ElementKernels<float> float32;
+  ElementKernels<uint32_t> bfloat16;
 };
 
 extern const GemmKernels gemm_portable;

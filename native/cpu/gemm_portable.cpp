@@ -2,8 +2,8 @@
 // against.
 #include <cstring>
 
-#include "native/cpu/bfloat16_rows.h"
 #include "native/cpu/gemm_kernels.h"
+#include "native/cpu/pack_scalar.h"
 
 namespace adjudge {
 namespace {
@@ -70,19 +70,11 @@ void bfloat16_tile(int64_t rows, int64_t depth, const uint32_t* a, const uint32_
   }
 }
 
-void transpose(const float* source, int64_t source_stride, int64_t rows, int64_t columns, float* target,
-               int64_t target_stride) {
-  constexpr int64_t strip = 16;  // one cache line of each row at a time
-  for (int64_t begin = 0; begin < columns; begin += strip) {
-    const int64_t end = begin + strip < columns ? begin + strip : columns;
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = begin; c < end; ++c) target[c * target_stride + r] = source[r * source_stride + c];
-    }
-  }
-}
-
 }  // namespace
 
-const GemmKernels gemm_portable = {width, 4, tile, bfloat16_tile, transpose, pair_rows, pair_depth};
+const GemmKernels gemm_portable = {width,
+                                   4,
+                                   {tile, scalar_pack_depth, scalar_pack_width},
+                                   {bfloat16_tile, scalar_pack_depth, scalar_pack_width}};
 
 }  // namespace adjudge
