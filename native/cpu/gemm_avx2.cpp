@@ -63,6 +63,10 @@ void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float
   }
 }
 
+__m256i load_words(const uint32_t* words) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
+}
+
 // Two depths per step: a bfloat16 becomes f32 by a shift (even) or a mask (odd). Evens first, then odds, so
 // that 12 accumulators, two columns, one factor and the mask fit the registers.
 template <int rows>
@@ -75,13 +79,10 @@ void bfloat16_tile_rows(int64_t depth, const uint32_t* a, const uint32_t* panel,
     sum[i][0] = resume ? _mm256_loadu_ps(c + i * ldc) : _mm256_setzero_ps();
     sum[i][1] = resume ? _mm256_loadu_ps(c + i * ldc + 8) : _mm256_setzero_ps();
   }
-#pragma GCC unroll 2
   for (int64_t p = 0; p < depth; ++p) {
-    const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel));
-    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + 8));
+    const __m256 even_low = _mm256_castsi256_ps(_mm256_slli_epi32(load_words(panel), 16));
+    const __m256 even_high = _mm256_castsi256_ps(_mm256_slli_epi32(load_words(panel + 8), 16));
     _mm_prefetch(reinterpret_cast<const char*>(panel) + 1024, _MM_HINT_T0);
-    const __m256 even_low = _mm256_castsi256_ps(_mm256_slli_epi32(low, 16));
-    const __m256 even_high = _mm256_castsi256_ps(_mm256_slli_epi32(high, 16));
 #pragma GCC unroll 6
     for (int i = 0; i < rows; ++i) {
       const __m256 factor =
@@ -89,8 +90,10 @@ void bfloat16_tile_rows(int64_t depth, const uint32_t* a, const uint32_t* panel,
       sum[i][0] = _mm256_fmadd_ps(factor, even_low, sum[i][0]);
       sum[i][1] = _mm256_fmadd_ps(factor, even_high, sum[i][1]);
     }
-    const __m256 odd_low = _mm256_and_ps(_mm256_castsi256_ps(low), odd_half);
-    const __m256 odd_high = _mm256_and_ps(_mm256_castsi256_ps(high), odd_half);
+    // Hides that it is the same memory: loaded again, for there is no register to keep it in.
+    __asm__("" : "+r"(panel), "+r"(a));
+    const __m256 odd_low = _mm256_and_ps(_mm256_castsi256_ps(load_words(panel)), odd_half);
+    const __m256 odd_high = _mm256_and_ps(_mm256_castsi256_ps(load_words(panel + 8)), odd_half);
 #pragma GCC unroll 6
     for (int i = 0; i < rows; ++i) {
       const __m256 factor =
