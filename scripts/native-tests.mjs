@@ -31,13 +31,17 @@ export async function buildNativeTests(folder, options = []) {
   return run('cmake', ['--build', folder, '--target', 'native_tests', '--parallel', String(availableParallelism())])
 }
 
-/** Runs native_tests once, under one instruction set where `isa` is given. */
-export async function runNativeTests(folder, { isa, filter } = {}) {
+/**
+ * Runs native_tests once, under one instruction set where `isa` is given. `launcher`: a command that runs programs, such
+ * as an emulator and its options.
+ */
+export async function runNativeTests(folder, { isa, filter, launcher = [] } = {}) {
   mkdirSync(join(root, folder), { recursive: true })
-  const report = join(root, folder, `results-${isa ?? 'default'}.json`)
+  const report = join(root, folder, `results-${launcher.at(-1) ?? isa ?? 'default'}.json`)
   rmSync(report, { force: true })
   const args = [`--gtest_output=json:${report}`, '--gtest_brief=1', ...(filter ? [`--gtest_filter=${filter}`] : [])]
-  const result = await run(join(root, folder, 'native_tests'), args, { env: isa ? { ADJUDGE_ISA: isa } : {} })
+  const [command, ...rest] = [...launcher, join(root, folder, 'native_tests'), ...args]
+  const result = await run(command, rest, { env: isa ? { ADJUDGE_ISA: isa } : {} })
   if (!existsSync(report)) {
     const how = result.signal ? `signal ${result.signal}` : `code ${result.code}`
     return { passed: 0, failed: 1, skipped: 0, output: `${result.output}\nnative_tests ended early with ${how}` }
