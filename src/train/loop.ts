@@ -91,11 +91,24 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
     yield { type: 'step', step, metrics }
     const warning = supervised ? undefined : watch.see(step, metrics['frac_reward_zero_std'] ?? 0)
     if (warning !== undefined) yield { type: 'warning', step, message: warning }
+    const rare = step === 1 ? rareChoices(metrics['choice_mass'] ?? 1) : undefined
+    if (rare !== undefined) yield { type: 'warning', step, message: rare }
     if (due(saveEvery)) yield await save()
     if (evaluates && due(config.evaluation.every)) yield await measure()
   }
   if (saved < state.step) yield await save()
   yield { type: 'done', step: state.step, reason, folder }
+}
+
+/** A closed set that the policy hardly ever answers with: what is learned would not show in free generation. */
+function rareChoices(mass: number): string | undefined {
+  if (mass >= 0.01) return undefined
+  return (
+    `the policy gives all of its rollout.choices together a probability of ${mass.toExponential(1)}. Training moves ` +
+    'probability from one to the other, so that free generation will go on to say something else. Cures: a prompt ' +
+    'that asks for one of the choices and names them; first an sft run on answers of this form; or take the answers ' +
+    'by policy.choiceLogProbs'
+  )
 }
 
 function budgetReached(budget: { money?: number; tokens?: number }, spent: { tokens: number; cost: number }): boolean {

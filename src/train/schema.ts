@@ -124,7 +124,7 @@ export const RunSchema = Type.Object(
      */
     algorithm: Type.Object(
       { preset: Type.String({ ...name, default: 'grpo' }) },
-      { additionalProperties: Type.Unknown(), default: {} }
+      { additionalProperties: Type.Unknown(), default: {}, description: 'such as { preset: grpo }' }
     ),
     optimizer: section({
       learning_rate: Type.Number({ exclusiveMinimum: 0, default: 1e-4 }),

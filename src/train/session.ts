@@ -48,7 +48,7 @@ export class Session implements AsyncDisposable {
     // A run that failed before its first step has nothing to lose: its configuration may be put right.
     const begun = existsSync(join(folder, 'metrics.jsonl')) || existsSync(join(folder, 'checkpoints'))
     if (begun && !resume) {
-      const message = `${folder}: a run of this name is there; go on with it by --resume, or give this one another name`
+      const message = `${folder}: a run of this name is there; go on with it by --resume, or give this one another name (--set name=…)`
       throw new AdjudgeError('CONFIG_INVALID', message)
     }
     const session = new Session(config, folder)

@@ -31,20 +31,23 @@ export async function reinforceStep(session: Session, step: number): Promise<Ste
   await writeRollout(session, rollout, step)
   checkScored(rollout, session)
   const started = performance.now()
+  const algorithm = algorithmOf(config)
   const { loss, metrics } = await policy.backward({
     groups: rollout.groups,
     rewards: rollout.rewarded.map((group) => group.map(({ reward }) => reward)),
-    algorithm: algorithmOf(config),
+    algorithm,
     maxTokens: config.rollout.max_tokens,
     ...(reference ? { reference } : {})
   })
+  // Without a coefficient there is no reference, and nothing was measured.
+  const { kl, ...rest } = metrics
   const applied = await applyStep(session, step)
   const completions = rollout.groups.flatMap((group) => group.completions)
   const sampled = completions.reduce((sum, { tokens }) => sum + tokens.length, 0)
   const logProbs = completions.reduce((sum, one) => sum + one.logProbs.reduce((a, b) => a + b, 0), 0)
   return {
     metrics: {
-      ...finite({ ...metrics, loss }),
+      ...finite({ ...rest, ...(algorithm.kl.coefficient > 0 ? { kl } : {}), loss }),
       // Of the sampled tokens the entropy is an estimate without bias, and costs nothing; of a closed set it is exact.
       ...(choices
         ? choiceMetrics(rollout, rewards)

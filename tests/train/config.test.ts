@@ -101,6 +101,10 @@ budget: { money: 5.00, tokens: 2e6 }
     [`${least}  - { name: short, function: b.ts }\n`, /^run\.yaml:5: reward name short is there twice$/],
     ['data: { train: a.jsonl }\nrewards: []\n', /model is missing; expected an object/],
     ['model: { path: a }\ndata: { train: a.jsonl }\n', /rewards is missing; expected at least one judge/],
+    [
+      `${least}algorithm: grpo\n`,
+      /^run\.yaml:5: algorithm is "grpo"; expected an object \(such as \{ preset: grpo \}\)$/
+    ],
     [`${least}algorithm: { preset: sft }\n`, /^run\.yaml:3: sft learns from the answers/],
     [`${least}algorithm:\n  preset: grop\n`, /^run\.yaml:\d: algorithm: unknown preset "grop"; did you mean "grpo"\?/],
     [

@@ -49,14 +49,16 @@ function configure(more: Record<string, object> = {}): void {
   writeFileSync(file('run.yaml'), JSON.stringify(config))
 }
 
-async function run(set: string[] = []): Promise<{ steps: Metrics[]; evaluations: Metrics[] }> {
+async function run(set: string[] = []): Promise<{ steps: Metrics[]; evaluations: Metrics[]; warnings: string[] }> {
   const steps: Metrics[] = []
+  const warnings: string[] = []
   const evaluations: Metrics[] = []
   for await (const event of train(loadConfig(file('run.yaml'), set))) {
     if (event.type === 'step') steps.push(event.metrics)
     if (event.type === 'evaluation') evaluations.push(event.metrics)
+    if (event.type === 'warning') warnings.push(event.message)
   }
-  return { steps, evaluations }
+  return { steps, evaluations, warnings }
 }
 
 const rollout = (step: number): Record<string, unknown>[] =>
@@ -68,7 +70,8 @@ const rollout = (step: number): Record<string, unknown>[] =>
 describe('a run over a closed set of answers', () => {
   it('raises the expected reward, which its first step states as the probabilities give it', async () => {
     configure({ evaluation: { every: 30, items: 4 } })
-    const { steps, evaluations } = await run()
+    const { steps, evaluations, warnings } = await run()
+    expect(warnings).toEqual([expect.stringMatching(/choices together a probability of \d\.\de-\d.*Cures:/)])
     expect(steps.at(-1)!['reward']).toBeGreaterThan(0.95)
     expect(steps[0]!['reward']).toBeLessThan(0.8)
     expect(evaluations.map((metrics) => metrics['eval/reward'])).toEqual([expect.any(Number), 1])
@@ -81,6 +84,7 @@ describe('a run over a closed set of answers', () => {
       0
     )
     expect(steps[0]!['entropy']).toBeCloseTo(entropy / 4, 5)
+    expect(steps[0]).not.toHaveProperty('kl')
     expect(steps[0]).toMatchObject({ frac_reward_zero_std: 0, unscored: 0, choice_mass: expect.any(Number) })
   })
 
