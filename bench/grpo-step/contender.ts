@@ -51,8 +51,13 @@ export class Contender {
     const child = spawn(command, args, { env })
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error as Error))])
     const contender = new Contender(name, child)
-    contender.description = (await contender.receive<{ ready: string }>()).ready
-    return contender
+    try {
+      contender.description = (await contender.receive<{ ready: string }>()).ready
+      return contender
+    } catch (error) {
+      await contender.end()
+      throw error
+    }
   }
 
   async step(): Promise<StepResult> {
@@ -69,7 +74,7 @@ export class Contender {
 
   async end(): Promise<void> {
     clearInterval(this.watch)
-    if (this.child.exitCode !== null) return
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const closed = once(this.child, 'close')
     this.child.stdin.end()
     this.child.kill()

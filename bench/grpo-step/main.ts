@@ -104,8 +104,8 @@ async function compare(commands: ContenderCommand[], rounds: number, warmUp: num
       const contender = await Contender.start(command)
       contenders.push(contender)
       console.log(`${contender.name}: ${contender.description}`)
-      for (let step = 0; step < warmUp; step++) await contender.step()
     }
+    for (const contender of contenders) for (let step = 0; step < warmUp; step++) await contender.step()
     for (let round = 1; round <= rounds; round++) {
       for (const contender of contenders) {
         console.log(`round ${round}  ${line(contender.name, await contender.measure())}`)
