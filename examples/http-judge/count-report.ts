@@ -59,7 +59,9 @@ console.log(`asked and answered twice: ${twice.length}, of these not in flight a
 const rollouts = readdirSync(join(run, 'rollouts')).flatMap((file) => lines<Row>(join(run, 'rollouts', file)))
 const judged = rollouts.map(({ verdicts }) => verdicts.judge!)
 const unscored = judged.filter(({ score }) => score === null)
-console.log(`completions of the run ${judged.length}, unscored ${unscored.length}, score 0 ${judged.filter(({ score }) => score === 0).length}`)
+console.log(
+  `completions of the run ${judged.length}, unscored ${unscored.length}, score 0 ${judged.filter(({ score }) => score === 0).length}`
+)
 
 const files = readdirSync(join(run, 'evaluations')).sort()
 const first = lines<Row>(join(run, 'evaluations', files[0]!))
@@ -95,6 +97,8 @@ for (const index of [0, 8, 16, 24, 32, 40]) {
   if (!before || !after) continue
   console.log(`\n${before.messages.at(-1)!.content}`)
   for (const row of [before, after]) {
-    console.log(`  ${row.verdicts.judge!.score?.toFixed(2)}  ${row.verdicts.sound!.score}  ${JSON.stringify(row.completion)}`)
+    console.log(
+      `  ${row.verdicts.judge!.score?.toFixed(2)}  ${row.verdicts.sound!.score}  ${JSON.stringify(row.completion)}`
+    )
   }
 }

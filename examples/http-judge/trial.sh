@@ -5,7 +5,8 @@
 #   GGUF    the judge
 #   FOLDER  where run, logs and counts go (default: runs/http-judge-trial)
 # The server is `pip install xllamacpp` (llama.cpp's own server in a wheel) run by $PYTHON; or set JUDGE_SERVER to a
-# command that serves OpenAI's chat completions on port $SERVER_PORT of 127.0.0.1.
+# command that serves OpenAI's chat completions on port $SERVER_PORT of 127.0.0.1. A base model gets its messages as plain
+# text; TEMPLATE=own takes the chat template in the GGUF file instead.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -25,9 +26,11 @@ serve() {
 import sys, threading, xllamacpp
 p = xllamacpp.CommonParams()
 p.model.path, p.port, p.n_ctx, p.n_parallel = sys.argv[1], int(sys.argv[2]), 4096, 4
-p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 2
+p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
+if sys.argv[3] == "plain":
+    p.use_jinja, p.chat_template = True, "{% for message in messages %}{{ message.content }}{% endfor %}"
 server = xllamacpp.Server(p)
-threading.Event().wait()' "$gguf" "$SERVER_PORT"
+threading.Event().wait()' "$gguf" "$SERVER_PORT" "${TEMPLATE:-plain}"
 }
 start_server() {
   serve >>"$folder/server.log" 2>&1 &
@@ -55,7 +58,7 @@ await_step() {
 alive() { kill -0 "$train_pid" 2>/dev/null || { echo 'the run ended:' >&2; tail -5 "$folder/train.log" >&2; exit 1; }; }
 
 # When to do what: the step whose end is awaited, and how many calls into the next one.
-outage_step=${OUTAGE_STEP:-4} kill_step=${KILL_STEP:-8} into=${INTO:-20}
+outage_step=${OUTAGE_STEP:-3} kill_step=${KILL_STEP:-9} into=${INTO:-20}
 trap 'trap - EXIT; kill $(jobs -p) 2>/dev/null || true' EXIT
 
 note 'server started'
