@@ -6,6 +6,8 @@ export interface Reachable {
   reachable: boolean
   /** The address, and what it answered. */
   detail: string
+  /** No answer in time: a server that is busy with another call may look like this. */
+  timedOut?: boolean
 }
 
 const servers: Partial<Record<ProviderName, { base: string; path: string; variable: string }>> = {
@@ -28,6 +30,7 @@ export async function probeProvider(
     const key = options.baseURL !== undefined || process.env[server.variable] ? '' : `, ${server.variable} is not set`
     return { reachable: true, detail: `${url} answered ${response.status}${key}` }
   } catch (error) {
-    return { reachable: false, detail: `${url}: ${messageOf(error)}` }
+    const timedOut = (error as Error).name === 'TimeoutError'
+    return { reachable: false, detail: `${url}: ${messageOf(error)}`, ...(timedOut ? { timedOut } : {}) }
   }
 }

@@ -27,8 +27,9 @@ function serverOf({ name, judge, grader }: RewardConfig): Server[] {
 export async function checkReachable(rewards: readonly RewardConfig[]): Promise<void> {
   await Promise.all(
     rewards.flatMap(serverOf).map(async ({ reward, ...server }) => {
-      const { reachable, detail } = await probeProvider(server)
-      if (reachable) return
+      const { reachable, detail, timedOut } = await probeProvider(server)
+      // A busy server is slow to answer; whether it is there at all, its first verdict shows.
+      if (reachable || timedOut) return
       throw new AdjudgeError(
         'JUDGE_UNREACHABLE',
         `reward ${reward}: the judge's server does not answer: ${detail}\n` +

@@ -73,6 +73,17 @@ describe('adjudge judge', () => {
     expect(rows('verdicts.jsonl')).toMatchObject([{ score: 1, flags: ['cached'] }, { score: 2 }])
   })
 
+  it('warns of a server that does not answer, and takes from the ledger what is there', async () => {
+    server = await startServer(byLength)
+    writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"x"}\n')
+    expect((await judge()).err).not.toContain('does not answer')
+    await server.close()
+    const { code, out, err } = await judge()
+    expect(code).toBe(0)
+    expect(out).toContain('judged 0, from the ledger 1')
+    expect(err).toMatch(/the judge's server does not answer, calls are tried again: http.*ECONNREFUSED/)
+  })
+
   it('fails where nothing is scored, and still leaves the verdicts that tell why', async () => {
     server = await startServer(() => ({ content: 'what?' }))
     writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"x"}\n')
