@@ -21,7 +21,12 @@ function count(what, { passed, failed, skipped, output }) {
 async function build(folder, options = []) {
   const { code, output } = await buildNativeTests(folder, options)
   const built = code === 0
-  count(`build in ${folder}`, { passed: Number(built), failed: Number(!built), skipped: 0, output: built ? '' : output })
+  count(`build in ${folder}`, {
+    passed: Number(built),
+    failed: Number(!built),
+    skipped: 0,
+    output: built ? '' : output
+  })
   return built
 }
 
