@@ -1,155 +1,106 @@
 /**
  * Makes what the quickstart carries: `assets/policy` and `assets/judge`, with this engine, from text of our generator.
  * Run it with `npx jiti scripts/quickstart/make.ts [policy|judge|sheet]`; needs the built addon. `sheet` only measures.
+ * A training that was stopped goes on where it stood; delete the scratch folder to begin anew.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { packageRoot } from '../../src/binding/load.js'
-import { renderQuestion } from '../../src/judge/prompt.js'
-import { loadRubric } from '../../src/judge/rubric.js'
-import { Policy } from '../../src/policy/policy.js'
-import {
-  manners,
-  Random,
-  writeMessage,
-  writeReply,
-  type CustomerMessage,
-  type Manner,
-  type Reply,
-  type Split
-} from '../../src/tasks/replies/index.js'
-import { tokenizerJson, trainBpe } from './bpe.js'
+import { type Policy } from '../../src/policy/policy.js'
+import { plainStock, richStock } from '../../src/tasks/replies/index.js'
+import { adversaries } from './adversary.js'
+import { halveWeights } from './half.js'
+import { trainJudge } from './judge.js'
 import { measure } from './measure.js'
-import { endToken, writeRandomModel } from './model.js'
-import { sft } from './sft.js'
+import { writeRandomModel } from './model.js'
+import { trainPolicy } from './policy.js'
+import { judgeTemplate, policyTemplate } from './templates.js'
+import { specials, tokenizerText, vocabulary, type Judged } from './text.js'
 
-const assets = join(packageRoot, 'assets')
-const seeds = { tokenizer: 1, policyWeights: 2, policyText: 3, judgeWeights: 4, judgeText: 5, sheet: 6 }
-const specials = ['<|end|>', '<|user|>', '<|assistant|>', '<|reply|>']
-const vocabulary = 768
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    assets: { type: 'string', default: join(packageRoot, 'assets') },
+    scratch: { type: 'string', default: join(packageRoot, 'build', 'quickstart') },
+    threads: { type: 'string', default: '2' }
+  }
+})
+const { assets, scratch } = values
+const threads = Number(values.threads)
+const part = positionals[0]
 
-/** The untrained policy's manners: what reinforcement learning finds it with. */
-const policyManners: Record<Manner, number> = {
-  helpful: 0.15,
-  bare: 0.1,
-  curt: 0.2,
-  rambling: 0.2,
-  rude_rambling: 0.1,
-  off_subject: 0.1,
-  wrong_subject: 0.15
+const seeds = { tokenizer: 1, weights: 2, baseText: 3, policyText: 10, judgeText: 4, sheet: 9 }
+const training = {
+  /** What policy and judge begin as: it knows the language, and that a reply names what the message names. */
+  base: { steps: 900, decay: 0 },
+  policy: { steps: 600, decay: 500 },
+  /** First on the policy's words; then on many more; then with replies of policies that learned from this judge. */
+  judge: [
+    { steps: 900, decay: 0, stock: plainStock, adversaries: [] },
+    { steps: 2400, decay: 700, stock: richStock, adversaries: [] },
+    { steps: 300, decay: 300, stock: richStock, adversaries: [5, 6] }
+  ]
+}
+const adversarySteps = 50
+
+async function save(policy: Policy, folder: string): Promise<void> {
+  await policy.save(folder)
+  policy.dispose()
+  halveWeights(folder)
 }
 
-function drawManner(random: Random): Manner {
-  let left = random.next()
-  for (const manner of manners) {
-    left -= policyManners[manner]
-    if (left < 0) return manner
-  }
-  return 'helpful'
-}
-
-const policyTemplate =
-  "{%- for message in messages -%}{{ '<|' + message.role + '|>' + message.content }}" +
-  "{%- if message.role == 'assistant' -%}{{ '<|end|>' }}{%- endif -%}{%- endfor -%}" +
-  "{%- if add_generation_prompt -%}{{ '<|assistant|>' }}{%- endif -%}"
-
-/**
- * The judge reads adjudge's own prompt, but this tiny one knows one rubric by heart: of the prompt its template keeps
- * the customer's text and the reply.
- */
-const judgeTemplate =
-  '{%- set text = messages[-1].content -%}' +
-  "{%- set conversation = text.split('<<<BEGIN CONVERSATION ')[1].split('\\n<<<END CONVERSATION')[0] -%}" +
-  "{%- set answer = text.split('<<<BEGIN ANSWER ')[1].split('\\n<<<END ANSWER')[0] -%}" +
-  "{{ '<|user|>' + conversation.split('user: ')[1] + '<|reply|>' + answer.split('>>>\\n')[1] + '<|assistant|>' }}"
-
-function tokenizerText(): string {
-  const random = new Random(seeds.tokenizer)
-  const texts: string[] = ['1 2 3 4 5']
-  for (let count = 0; count < 3000; count++) {
-    const message = writeMessage(random, 'train')
-    texts.push(message.text, writeReply(random, message, random.pick(manners), 'train').text)
-  }
-  return tokenizerJson(trainBpe(texts, specials, vocabulary))
+/** The base's folder. Made once, both begin as it. */
+async function baseFolder(): Promise<string> {
+  const folder = join(scratch, 'base')
+  if (existsSync(join(folder, 'model.safetensors'))) return folder
+  const random = join(scratch, 'random')
+  await writeRandomModel(
+    random,
+    { tokenizer: tokenizerText(seeds.tokenizer), chatTemplate: policyTemplate, vocabulary, endToken: specials[0]! },
+    seeds.weights
+  )
+  const options = { ...training.base, folder: random, scratch: join(scratch, 'base-training'), seed: seeds.baseText }
+  const base = await trainPolicy({ ...options, threads })
+  await base.save(folder)
+  base.dispose()
+  return folder
 }
 
 async function makePolicy(): Promise<void> {
-  const folder = join(assets, 'policy')
-  const tokenizer = tokenizerText()
-  await writeRandomModel(
-    folder,
-    { tokenizer, chatTemplate: policyTemplate, vocabulary, endToken: specials[0]! },
-    seeds.policyWeights
-  )
-  const policy = await Policy.load(folder)
-  const random = new Random(seeds.policyText)
-  await sft(policy, {
-    steps: 550,
-    batch: 48,
-    learningRate: 4e-3,
-    log: (line) => console.log(`policy ${line}`),
-    next: () => {
-      const message = writeMessage(random, 'train')
-      const reply = writeReply(random, message, drawManner(random), 'train')
-      const prompt = policy.tokenizer.encode(policy.renderChat([{ role: 'user', content: message.text }]))
-      const answer = [...policy.tokenizer.encode(reply.text), endToken]
-      // The customer's words are learned too, at a tenth: they tell the subjects apart.
-      return {
-        sequence: { promptTokens: prompt.slice(0, 1), tokens: [...prompt.slice(1), ...answer] },
-        weights: [...new Array<number>(prompt.length - 1).fill(0.1), ...new Array<number>(answer.length).fill(1)]
-      }
-    }
-  })
-  await policy.save(folder)
-  policy.dispose()
-}
-
-/** A message with a reply; helpful ones oftener than others, as the policy's will be at the end. */
-function judged(random: Random, split: Split): { message: CustomerMessage; reply: Reply } {
-  const message = writeMessage(random, split)
-  const manner: Manner = random.next() < 0.3 ? 'helpful' : random.pick(manners)
-  return { message, reply: writeReply(random, message, manner, split) }
+  const options = { ...training.policy, folder: await baseFolder(), scratch: join(scratch, 'policy') }
+  await save(await trainPolicy({ ...options, seed: seeds.policyText, threads }), join(assets, 'policy'))
 }
 
 async function makeJudge(): Promise<void> {
   const folder = join(assets, 'judge')
-  const tokenizer = readFileSync(join(assets, 'policy', 'tokenizer.json'), 'utf8')
-  await writeRandomModel(
-    folder,
-    { tokenizer, chatTemplate: judgeTemplate, vocabulary, endToken: specials[0]! },
-    seeds.judgeWeights
-  )
-  const judge = await Policy.load(folder)
-  const rubric = loadRubric(join(assets, 'rubric.yaml'))
-  const random = new Random(seeds.judgeText)
-  await sft(judge, {
-    steps: 700,
-    batch: 48,
-    learningRate: 4e-3,
-    log: (line) => console.log(`judge ${line}`),
-    next: () => {
-      const { message, reply } = judged(random, 'train')
-      const messages = [{ role: 'user' as const, content: message.text }]
-      const question = renderQuestion(rubric, { messages, completion: reply.text }, { reasoning: 'none' })
-      const prompt = judge.tokenizer.encode(judge.renderChat(question.choicePrompts![0]!))
-      const score = judge.tokenizer.encode(String(reply.truth.score))
-      // The score counts as much as the whole text before it.
-      return {
-        sequence: { promptTokens: prompt.slice(0, 1), tokens: [...prompt.slice(1), ...score] },
-        weights: [...new Array<number>(prompt.length - 1).fill(0.02), 1]
-      }
-    }
-  })
-  await judge.save(folder)
-  judge.dispose()
+  rmSync(folder, { recursive: true, force: true })
+  cpSync(await baseFolder(), folder, { recursive: true })
+  writeFileSync(join(folder, 'chat_template.jinja'), judgeTemplate)
+  const pool: Judged[] = []
+  for (const [round, { steps, decay, stock, adversaries: opponents }] of training.judge.entries()) {
+    pool.push(...(await adversaries({ assets, seeds: opponents, steps: adversarySteps, threads })))
+    const judge = await trainJudge({
+      folder,
+      scratch: join(scratch, `judge-${round}`),
+      rubric: join(assets, 'rubric.yaml'),
+      steps,
+      decay,
+      stock,
+      seed: seeds.judgeText + 100 * round,
+      threads,
+      pool
+    })
+    await save(judge, folder)
+    cpSync(folder, join(scratch, `judge-${round}-end`), { recursive: true })
+  }
 }
 
-const part = process.argv[2]
 if (part === undefined || part === 'policy') await makePolicy()
 if (part === undefined || part === 'judge') await makeJudge()
 if (part === undefined || part === 'sheet') {
   const sheet = join(assets, 'README.md')
-  const measured = await measure(assets, (random) => judged(random, 'heldOut'), new Random(seeds.sheet))
+  const measured = await measure(assets, seeds.sheet)
   const text = readFileSync(sheet, 'utf8')
   const [before, rest] = text.split('<!-- measured -->\n')
   const after = rest?.split('<!-- /measured -->\n')[1] ?? ''

@@ -1,13 +1,14 @@
 /** `adjudge quickstart`: the main job with nothing to download — a tiny policy gets better by a tiny judge's verdicts. */
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { Command } from 'commander'
-import { quickstart, type Evaluation, type Scores } from '../train/quickstart.js'
+import { quickstart, type Evaluation, type QuickstartEvent, type Scores } from '../train/quickstart.js'
 import { outColors } from './colors.js'
 import { onInterrupt } from './interrupt.js'
 import { positiveInteger } from './numbers.js'
 
 interface QuickstartCommandOptions {
-  out: string
+  out?: string
   steps: number
   seed: number
   evaluation: number
@@ -17,45 +18,66 @@ interface QuickstartCommandOptions {
 export const quickstartCommand = (): Command =>
   new Command('quickstart')
     .description('train a tiny model with a tiny judge, both of which the package carries (about a minute)')
-    .option('--out <folder>', "the run's folder", join('runs', 'quickstart'))
+    .option('--out <folder>', "the run's folder, a new one; default: runs/quickstart, or the next free number")
     .option('--steps <n>', 'training steps', positiveInteger, 40)
     .option('--seed <n>', 'another run', positiveInteger, 1)
-    .option('--evaluation <n>', 'held-out messages answered before and after', positiveInteger, 64)
+    .option('--evaluation <n>', 'held-out messages answered before and after', positiveInteger, 100)
     .option('--threads <n>', 'threads of the engine', positiveInteger)
     .action(runQuickstart)
 
+const { bold, green, dim } = outColors
+
 async function runQuickstart(options: QuickstartCommandOptions): Promise<void> {
-  using interrupt = onInterrupt('stops')
+  using interrupt = onInterrupt('finishes this step and saves')
   const started = performance.now()
   const { out, ...rest } = options
+  console.log(bold('A small shop answers its customers.'))
   console.log(
-    outColors.bold('A small shop answers its customers. The policy answers in mixed manners: curt, rambling, off the')
+    'The untrained policy answers in mixed manners: curt, rambling, off the subject, helpful. A judge, itself a'
   )
-  console.log(
-    outColors.bold(
-      'subject, helpful. The judge wants replies that help, are polite, and are short (assets/rubric.yaml).\n'
-    )
-  )
-  for await (const event of quickstart({ ...rest, folder: out, signal: interrupt.signal })) {
-    if (event.type === 'loaded') {
+  console.log('small language model, reads message and reply and gives 1 to 5: it wants replies that help, are polite,')
+  console.log('and are short (assets/rubric.yaml). Its verdicts are all that the policy learns from.\n')
+  for await (const event of quickstart({ ...rest, folder: out ?? freeFolder(), signal: interrupt.signal })) {
+    tell(event, started)
+  }
+}
+
+/** The first of runs/quickstart, runs/quickstart-2, … that is not there. */
+function freeFolder(): string {
+  const name = join('runs', 'quickstart')
+  if (!existsSync(name)) return name
+  for (let number = 2; ; number++) if (!existsSync(`${name}-${number}`)) return `${name}-${number}`
+}
+
+function tell(event: QuickstartEvent, started: number): void {
+  switch (event.type) {
+    case 'start':
+      console.log(`policy  ${millions(event.parameters)} parameters`)
+      console.log(`judge   ${millions(event.judgeParameters)} parameters`)
+      console.log(`run     ${shortest(event.folder)}\n`)
+      break
+    case 'evaluation':
       console.log(
-        `policy: ${millions(event.parameters)} parameters   judge: ${millions(event.judgeParameters)} parameters`
+        `${event.when === 'before' ? 'before' : '\nafter'}: judge ${shown(event.evaluation.judge)} of 5 on ` +
+          `${event.evaluation.replies.length} held-out messages${event.when === 'before' ? '\n' : ''}`
       )
-    } else if (event.type === 'evaluation' && event.when === 'before') {
-      console.log(
-        `before: judge ${shown(event.evaluation.judge)} of 5 on ${event.evaluation.replies.length} held-out messages\n`
-      )
-    } else if (event.type === 'step') {
+      break
+    case 'step':
       if (event.step === 1 || event.step % 4 === 0 || event.step === event.steps) {
-        const bar = '█'.repeat(Math.round((((event.reward ?? 1) - 1) / 4) * 30)).padEnd(30, '·')
+        const reward = event.metrics['reward'] ?? null
+        const bar = '█'.repeat(Math.round((((reward ?? 1) - 1) / 4) * 30)).padEnd(30, '·')
         console.log(
-          `step ${String(event.step).padStart(3)}/${event.steps}  judge ${(event.reward ?? NaN).toFixed(2)} ${bar}` +
-            `  dead groups ${Math.round(100 * event.deadGroups)} %  ${event.seconds.toFixed(2)} s`
+          `step ${String(event.step).padStart(3)}/${event.steps}  judge ${reward?.toFixed(2) ?? 'none'} ${bar}  ` +
+            `${(event.metrics['completions/mean_length'] ?? 0).toFixed(0).padStart(2)} tokens a reply  ` +
+            `${(event.metrics['step_time'] ?? 0).toFixed(2)} s`
         )
       }
-    } else if (event.type === 'done') {
-      report(event.before, event.after, event.folder, (performance.now() - started) / 1000)
-    }
+      break
+    case 'stopped':
+      console.log(`\nstopped after step ${event.step}; go on with: adjudge train ${shortest(event.config)} --resume`)
+      break
+    case 'done':
+      report(event, (performance.now() - started) / 1000)
   }
 }
 
@@ -64,36 +86,56 @@ const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`
 const shown = ({ mean, standardError }: Scores): string =>
   mean === null ? 'no score' : `${mean.toFixed(2)}${standardError === null ? '' : ` ± ${standardError.toFixed(2)}`}`
 
-function report(before: Evaluation, after: Evaluation, folder: string, seconds: number): void {
+/** A path as one would type it here. */
+function shortest(path: string): string {
+  const near = relative('.', path)
+  return near === '' || near.startsWith('..') ? path : near
+}
+
+function report(event: Extract<QuickstartEvent, { type: 'done' }>, seconds: number): void {
+  const { before, after, folder, config, model } = event
+  compare(before, after)
+  console.log(bold(`Done in ${seconds.toFixed(0)} s. The run lies in ${shortest(folder)}`))
+  console.log('  run.yaml, rubric.yaml, train.jsonl, test.jsonl   what went in')
+  console.log('  metrics.jsonl, rollouts/, evaluations/, ledger/  every number, reply and verdict')
+  console.log('  checkpoints/                                     the trained model, a Transformers folder\n')
+  console.log(bold('Try next'))
+  console.log(`  npx adjudge generate ${shortest(model)} --prompt "Hello, my kettle is broken."`)
+  console.log(`  npx adjudge train ${shortest(config)} --resume --set training.steps=${2 * stepsOf(model)}\n`)
+  console.log(bold('With your own data and judge'))
+  console.log('  1. prompts.jsonl: one {"messages": [{"role": "user", "content": "..."}]} per line')
+  console.log(`  2. rubric.yaml: what a good answer is (start from ${shortest(join(folder, 'rubric.yaml'))})`)
+  console.log('  3. see whether the judge can tell good from bad before anything is trained:')
+  console.log('     npx adjudge judge answers.jsonl --rubric rubric.yaml --provider openai --model <name>')
+  console.log(`  4. copy ${shortest(config)}, put in your model, data and judge, look at the plan, and train:`)
+  console.log('     npx adjudge train run.yaml --dry-run')
+  console.log('     npx adjudge train run.yaml')
+}
+
+const stepsOf = (model: string): number => Number(/step-(\d+)/.exec(model)?.[1] ?? 0)
+
+function compare(before: Evaluation, after: Evaluation): void {
   const percent = (share: number): string => `${Math.round(100 * share)} %`
   const row = (name: string, first: string, second: string): void =>
-    console.log(`  ${name.padEnd(34)}${first.padEnd(16)}${second}`)
+    console.log(`  ${name.padEnd(36)}${first.padEnd(16)}${second}`)
   console.log(
-    outColors.bold(`\nOn ${before.replies.length} held-out messages (words and products that no model was trained on)`)
+    bold(`\nOn ${before.replies.length} held-out messages (wording and products that no model was trained on)`)
   )
   row('', 'before', 'after')
   row('judge, 1 to 5', shown(before.judge), shown(after.judge))
   row('check by program, 1 to 5', shown(before.check), shown(after.check))
-  row('  on the subject', percent(before.helpful), percent(after.helpful))
+  row('  helps with what was asked', percent(before.helpful), percent(after.helpful))
   row('  polite', percent(before.polite), percent(after.polite))
   row('  short', percent(before.short), percent(after.short))
-  console.log('  The program knows no judge: if only the judge were fooled, its row would not rise.\n')
+  row('  in whole sentences', percent(before.whole), percent(after.whole))
+  console.log(dim('  The program knows no judge and nothing learns from it: if the judge were merely fooled, its rows'))
+  console.log(dim('  would not rise. It is strict: a reply with a broken sentence has none of the four.\n'))
   before.replies.slice(0, 5).forEach(({ message, reply, score }, index) => {
     const later = after.replies[index]!
-    console.log(outColors.bold(`  Customer: ${message}`))
+    console.log(bold(`  Customer: ${message}`))
     console.log(`    before (${score?.toFixed(1) ?? 'unscored'})  ${oneLine(reply)}`)
-    console.log(`    after  (${later.score?.toFixed(1) ?? 'unscored'})  ${outColors.green(oneLine(later.reply))}\n`)
+    console.log(`    after  (${later.score?.toFixed(1) ?? 'unscored'})  ${green(oneLine(later.reply))}\n`)
   })
-  console.log(
-    `Done in ${seconds.toFixed(0)} s. The run lies in ${folder}: config.yaml, metrics.jsonl, evaluation-before.jsonl,`
-  )
-  console.log('evaluation-after.jsonl, and model/ (a Transformers folder).\n')
-  console.log('Next, with your own data and judge:')
-  console.log('  1. prompts.jsonl: one {"messages": [{"role": "user", "content": "..."}]} per line')
-  console.log('  2. rubric.yaml: what a good answer is (copy assets/rubric.yaml of this package)')
-  console.log('  3. see first whether the judge can tell good from bad answers:')
-  console.log('     adjudge judge answers.jsonl --rubric rubric.yaml --provider openai --model <name>')
-  console.log('  4. adjudge train run.yaml')
 }
 
 const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ⏎ ')

@@ -1,38 +1,33 @@
 /** Writes customer messages and replies in mixed manners from a seed, and knows how good each reply is. */
+import { scoreOf, type Truth } from './check.js'
+import { write, type Divided, type Split, type Words } from './grammar.js'
+import { matters, type Matter } from './matters.js'
 import {
   asides,
   closings,
   courtesiesAfter,
   courtesiesBefore,
   curt,
-  heldOutItems,
-  items,
+  moreCourtesies,
+  moreCurt,
+  moreOffSubject,
+  moreRambles,
   offSubject,
   openings,
-  rambles,
-  subjects,
-  type Subject
+  rambles
 } from './phrases.js'
 import type { Random } from './random.js'
-
-/** `heldOut` draws from phrases and items that `train` never uses. */
-export type Split = 'train' | 'heldOut'
+import { allWords, items, otherItem, words } from './words.js'
 
 export interface CustomerMessage {
   text: string
-  subject: Subject
+  /** What it is about: one of the matters' names. */
+  matter: string
+  item: string
 }
 
 export const manners = ['helpful', 'bare', 'curt', 'rambling', 'rude_rambling', 'off_subject', 'wrong_subject'] as const
 export type Manner = (typeof manners)[number]
-
-/** What the rubric asks for. `score` is on its scale, 1 to 5. */
-export interface Truth {
-  helpful: boolean
-  polite: boolean
-  short: boolean
-  score: number
-}
 
 export interface Reply {
   text: string
@@ -40,32 +35,75 @@ export interface Reply {
   truth: Truth
 }
 
-/** The rubric's scale in one formula: a reply that does not help is 1, or 2 if polite and short; one that does, 3 to 5. */
-export function scoreOf({ helpful, polite, short }: Omit<Truth, 'score'>): number {
-  if (!helpful) return polite && short ? 2 : 1
-  return 3 + Number(polite) + Number(short)
+const matterOf = (name: string): Matter => matters.find((matter) => matter.name === name)!
+
+/** Which words and sentences a text is made of. */
+export interface Stock {
+  words: Words
+  answers: (matter: Matter, split: Split) => readonly string[]
+  before: Divided<string>
+  after: Divided<string>
+  curt: Divided<string>
+  rambles: Divided<string>
+  offSubject: Divided<string>
 }
 
-/** The part of a list that belongs to a split: its last `held` entries are held out. */
-const part = <Item>(list: readonly Item[], split: Split, held: number): readonly Item[] =>
-  split === 'train' ? list.slice(0, -held) : list.slice(-held)
-
-const upperFirst = (text: string): string => text[0]!.toUpperCase() + text.slice(1)
-
-export function writeMessage(random: Random, split: Split): CustomerMessage {
-  const subject = random.pick(subjects)
-  const item = random.pick(split === 'train' ? items : heldOutItems)
-  const body = random.pick(part(subject.messages, split, 2)).replace('{item}', item)
-  const opened = random.next() < 0.6 ? `${random.pick(openings)} ${body}` : upperFirst(body)
-  const aside = random.next() < 0.3 ? ` ${random.pick(part(asides, split, 2))}` : ''
-  return { text: `${opened}${aside} ${random.pick(closings)}`.trim(), subject }
+/** What the policy learns, and what it meets. */
+export const plainStock: Stock = {
+  words,
+  answers: ({ answers }, split) => answers[split],
+  before: courtesiesBefore,
+  after: courtesiesAfter,
+  curt,
+  rambles,
+  offSubject
 }
 
-export function writeReply(random: Random, message: CustomerMessage, manner: Manner, split: Split): Reply {
-  const answerOn = (subject: Subject): string => random.pick(part(subject.answers, split, 1))
-  const before = (): string => random.pick(part(courtesiesBefore, split, 1))
-  const after = (): string => random.pick(part(courtesiesAfter, split, 1))
-  const ramble = (): string => random.pick(part(rambles, split, 1))
+const withMore = ({ train, heldOut }: Divided<string>, more: readonly string[]): Divided<string> => ({
+  train: [...train, ...more],
+  heldOut
+})
+
+/** What the judge learns: more words and sentences in the training split, and the same held-out ones. */
+export const richStock: Stock = {
+  words: allWords,
+  answers: ({ answers, more }, split) => (split === 'train' ? [...answers.train, ...more] : answers.heldOut),
+  before: withMore(courtesiesBefore, moreCourtesies),
+  after: withMore(courtesiesAfter, moreCourtesies),
+  curt: withMore(curt, moreCurt),
+  rambles: withMore(rambles, moreRambles),
+  offSubject: withMore(offSubject, moreOffSubject)
+}
+
+export function writeMessage(random: Random, split: Split, { words } = plainStock): CustomerMessage {
+  const item = random.pick(items[split])
+  const matter = random.pick(matters)
+  const body = write(random.pick(matter.messages[split]), words, split, random, item)
+  const say = (list: Divided<string>): string => write(random.pick(list[split]), words, split, random)
+  const opened =
+    random.next() < 0.6
+      ? `${say(openings)} ${body.startsWith('I ') ? body : body.slice(0, 1).toLowerCase() + body.slice(1)}`
+      : body
+  const aside = random.next() < 0.3 ? ` ${say(asides)}` : ''
+  const closing = random.next() < 0.6 ? ` ${say(closings)}` : ''
+  return { text: opened + aside + closing, matter: matter.name, item }
+}
+
+export function writeReply(
+  random: Random,
+  message: CustomerMessage,
+  manner: Manner,
+  split: Split,
+  stock = plainStock
+): Reply {
+  const { curt, rambles, offSubject } = stock
+  const pick = (templates: readonly string[], item = ''): string =>
+    write(random.pick(templates), stock.words, split, random, item)
+  const say = (list: Divided<string>): string => pick(list[split])
+  const answer = (matter = message.matter, item = message.item): string =>
+    pick(stock.answers(matterOf(matter), split), item)
+  const before = (): string => say(stock.before)
+  const after = (): string => say(stock.after)
   const courteous = (text: string): string => {
     const draw = random.next()
     return draw < 0.4 ? `${before()} ${text}` : draw < 0.7 ? `${text} ${after()}` : `${before()} ${text} ${after()}`
@@ -73,49 +111,43 @@ export function writeReply(random: Random, message: CustomerMessage, manner: Man
   const reply = (text: string, helpful: boolean, polite: boolean, short: boolean): Reply => ({
     text,
     manner,
-    truth: { helpful, polite, short, score: scoreOf({ helpful, polite, short }) }
+    truth: { whole: true, helpful, polite, short, score: scoreOf({ helpful, polite, short }) }
   })
   switch (manner) {
     case 'helpful':
-      return reply(courteous(answerOn(message.subject)), true, true, true)
+      return reply(courteous(answer()), true, true, true)
     case 'bare':
-      return random.next() < 0.5
-        ? reply(random.pick(part(message.subject.bare, split, 1)), true, false, true)
-        : reply(answerOn(message.subject), true, false, true)
+      return reply(answer(), true, false, true)
     case 'curt':
-      return reply(random.pick(part(curt, split, 1)), false, false, true)
+      return reply(say(curt), false, false, true)
     case 'rambling': {
-      const answer = answerOn(message.subject)
       const draw = random.next()
       const text =
         draw < 0.5
-          ? `${before()} ${ramble()} ${answer}`
+          ? `${before()} ${say(rambles)} ${answer()}`
           : draw < 0.75
-            ? `${before()} ${answer} ${ramble()}`
-            : `${answer} ${ramble()} ${after()}`
+            ? `${before()} ${answer()} ${say(rambles)}`
+            : `${answer()} ${say(rambles)} ${after()}`
       return reply(text, true, true, false)
     }
     case 'rude_rambling': {
-      const answer = answerOn(message.subject)
       const helpful = random.next() < 0.5
-      return reply(
-        helpful
-          ? `${answer} ${ramble()}`
-          : `${random.pick(part(curt, split, 1))} ${ramble()} ${random.pick(part(offSubject, split, 1))}`,
-        helpful,
-        false,
-        false
-      )
+      const text = helpful ? `${answer()} ${say(rambles)}` : `${say(curt)} ${say(rambles)} ${say(offSubject)}`
+      return reply(text, helpful, false, false)
     }
     case 'off_subject': {
       const polite = random.next() < 0.6
-      const text = random.pick(part(offSubject, split, 1))
+      const text = say(offSubject)
       return reply(polite ? courteous(text) : text, false, polite, true)
     }
     case 'wrong_subject': {
-      const other = random.pick(subjects.filter((subject) => subject !== message.subject))
+      const otherMatter = random.pick(matters.filter(({ name }) => name !== message.matter)).name
+      const other = otherItem(random, message.item, split)
+      const draw = random.next()
+      const text =
+        draw < 0.4 ? answer(otherMatter) : draw < 0.8 ? answer(message.matter, other) : answer(otherMatter, other)
       const polite = random.next() < 0.8
-      return reply(polite ? courteous(answerOn(other)) : answerOn(other), false, polite, true)
+      return reply(polite ? courteous(text) : text, false, polite, true)
     }
   }
 }

@@ -1,15 +1,17 @@
 /** The quickstart's task: short replies to customers of a small shop. */
-export { checkReply, shortWords } from './check.js'
+export { checkReply, scoreOf, shortWords, type Truth } from './check.js'
 export {
   manners,
-  scoreOf,
+  plainStock,
+  richStock,
   writeMessage,
   writeReply,
   type CustomerMessage,
   type Manner,
   type Reply,
-  type Split,
-  type Truth
+  type Stock
 } from './generate.js'
-export { subjects, type Subject } from './phrases.js'
+export type { Split } from './grammar.js'
 export { Random } from './random.js'
+export { spoil } from './spoil.js'
+export { items } from './words.js'

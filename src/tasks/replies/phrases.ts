@@ -1,309 +1,157 @@
-/**
- * The phrases of which messages and replies are made. All are ours. In each list of the customer the last two, and in
- * each list of the shop the last one, are held out: models are trained without them.
- */
+/** Sentences beside the matter. All are ours. Each is one sentence by itself. */
+import type { Divided } from './grammar.js'
 
-/** What a message is about. `words` tell a reply on this subject from the others (see check.ts). */
-export interface Subject {
-  name: string
-  /** `{item}` is a product. */
-  messages: string[]
-  answers: string[]
-  /** The same matter without a courtesy and in few words. */
-  bare: string[]
-  words: RegExp
+export const openings: Divided<string> = {
+  train: ['Hello,', 'Hi,', 'Good morning,', 'Hey,', 'Hello there,', 'Dear shop,', 'Good day,', 'Hi there,'],
+  heldOut: ['Dear team,', 'Good evening,', 'Hey there,']
 }
 
-export const subjects: Subject[] = [
-  {
-    name: 'delivery',
-    messages: [
-      'where is my {item}? I have waited a week.',
-      'my {item} has not come yet.',
-      'when will the {item} be delivered?',
-      'the {item} should have been here on Monday.',
-      'I am waiting for the delivery of my {item}.',
-      'has my {item} been sent?',
-      'the parcel with my {item} is late.',
-      'my parcel has not come.',
-      'the delivery of the {item} is late.',
-      'where is the parcel?',
-      'is my {item} on the way?',
-      'when does my {item} come?',
-      'I have waited long for the {item} to come.',
-      'I am still waiting for the {item} to be delivered.',
-      'when does the parcel with the {item} come?'
-    ],
-    answers: [
-      'It is on its way and arrives in two days.',
-      'Your parcel arrives tomorrow.',
-      'We sent it today and it arrives on Friday.',
-      'It left our house and arrives soon.'
-    ],
-    bare: ['It arrives in two days.', 'The parcel arrives on Friday.', 'It arrives soon.'],
-    words: /\barrives\b/
-  },
-  {
-    name: 'refund',
-    messages: [
-      'I want my money back for the {item}.',
-      'I sent the {item} back and got no money.',
-      'how do I get a refund for the {item}?',
-      'please refund the {item}.',
-      'I would like a refund.',
-      'give me my money back.',
-      'did you send the refund for my {item}?',
-      'I still have no refund for the {item}.',
-      'where is my money for the {item}?',
-      'can I get my money back?',
-      'I returned the {item} and want a refund.',
-      'the money for the {item} has not come back.',
-      'my refund is late.',
-      'when do I get my money for the {item}?',
-      'is the refund of my {item} coming?'
-    ],
-    answers: [
-      'We refund it within three days.',
-      'The refund goes to your card today.',
-      'We started your refund.',
-      'Your refund is on your card by Friday.'
-    ],
-    bare: ['We refund it.', 'The refund takes three days.', 'The refund is sent.'],
-    words: /\brefund\b/
-  },
-  {
-    name: 'broken',
-    messages: [
-      'my {item} came broken.',
-      'the {item} does not work any more.',
-      'the {item} has a crack.',
-      'my new {item} stopped after one day.',
-      'the {item} is broken.',
-      'the {item} fell apart.',
-      'my {item} is damaged.',
-      'the {item} broke on the first day.',
-      'a part of the {item} is broken.',
-      'I got a damaged {item}.',
-      'the {item} was broken in the box.',
-      'the {item} stopped and is broken now.',
-      'there is a crack in my {item}.',
-      'there is something wrong with the {item}, it is broken.',
-      'the {item} was damaged when I opened the box.'
-    ],
-    answers: [
-      'We send you a new one to replace it.',
-      'We replace it at no cost.',
-      'We will replace it this week.',
-      'We replace it, just keep the old one.'
-    ],
-    bare: ['We replace it.', 'We replace it this week.', 'We will replace that.'],
-    words: /\breplace\b/
-  },
-  {
-    name: 'password',
-    messages: [
-      'I cannot log in to my account.',
-      'I forgot my password.',
-      'my password does not work.',
-      'the site does not let me log in.',
-      'I lost my password.',
-      'the login does not work.',
-      'I cannot log in with my password.',
-      'the login page says my password is wrong.',
-      'how do I log in?',
-      'my account is locked.',
-      'I need a new password.',
-      'can you reset my password?',
-      'I cannot get in to my account.',
-      'I am locked out of my account.',
-      'how do I get a new password?'
-    ],
-    answers: [
-      'We sent you a link to set a new password.',
-      'Use the link in our mail to choose a new password.',
-      'You can set a new password on the login page.',
-      'Follow the link that we mailed and set your password.'
-    ],
-    bare: ['Set a new password.', 'Use the password link.', 'Choose another password.'],
-    words: /\bpassword\b/
-  },
-  {
-    name: 'invoice',
-    messages: [
-      'I need an invoice for the {item}.',
-      'you sent no invoice with the {item}.',
-      'can I have the invoice of my {item}?',
-      'my boss wants the invoice for the {item}.',
-      'please send me an invoice.',
-      'I have no invoice.',
-      'there was no invoice in the box.',
-      'where is my invoice?',
-      'could you mail the invoice?',
-      'I lost the invoice for the {item}.',
-      'I need the invoice for my tax.',
-      'I did not get an invoice for my {item}.',
-      'an invoice is missing.',
-      'the invoice for the {item} is missing.',
-      'where do I find the invoice of the {item}?'
-    ],
-    answers: [
-      'The invoice is in your mail now.',
-      'We mailed you the invoice.',
-      'You find the invoice in your account.',
-      'Your invoice was sent again today.'
-    ],
-    bare: ['The invoice is in your mail.', 'The invoice is in your account.', 'We sent the invoice.'],
-    words: /\binvoice\b/
-  },
-  {
-    name: 'hours',
-    messages: [
-      'when is the shop open?',
-      'are you open on Sunday?',
-      'what are your hours?',
-      'is the shop open on Monday?',
-      'how long are you open today?',
-      'do you open in the morning?',
-      'when does the shop close?',
-      'is your shop open at noon?',
-      'when do you close today?',
-      'are you open this week?',
-      'at what hour does the shop open?',
-      'what are the hours of the shop?',
-      'until what time is the shop open?',
-      'what are your hours on Saturday?',
-      'is the shop open now?'
-    ],
-    answers: [
-      'Our shop is open from nine to six every day.',
-      'We are open from nine to six, also on Saturday.',
-      'The shop is open until six today.',
-      'We open at nine and stay open until six.'
-    ],
-    bare: ['Open from nine to six.', 'Open until six.', 'We are open at nine.'],
-    words: /\bopen\b/i
-  },
-  {
-    name: 'exchange',
-    messages: [
-      'the {item} is too small, can I swap it?',
-      'I want the {item} in blue and not in red.',
-      'can I have the {item} in another size?',
-      'the {item} does not fit.',
-      'I chose the wrong color of the {item}.',
-      'the {item} is too big.',
-      'I need a bigger size.',
-      'the color is wrong, I wanted red.',
-      'can I swap the {item} for a blue one?',
-      'do you have the {item} in another color?',
-      'I would like another size of the {item}.',
-      'my {item} is the wrong size.',
-      'I want to swap my {item}.',
-      'the size of the {item} is wrong.',
-      'the {item} is too small, I need another size.'
-    ],
-    answers: [
-      'You can exchange it for another size or color.',
-      'We exchange it and pay the way back.',
-      'Send it back and we exchange it at once.',
-      'We gladly exchange it for the one you want.'
-    ],
-    bare: ['You can exchange it.', 'We exchange it.', 'Exchange it in the shop.'],
-    words: /\bexchange\b/i
-  },
-  {
-    name: 'cancel',
-    messages: [
-      'I want to cancel my order of the {item}.',
-      'please stop the order for the {item}.',
-      'I do not need the {item} any more, stop the order.',
-      'I ordered the {item} by mistake.',
-      'please cancel it.',
-      'cancel my order.',
-      'I ordered the wrong {item}, please cancel.',
-      'stop my order.',
-      'I have to cancel the order.',
-      'do not send the {item}, I ordered by mistake.',
-      'can you cancel the {item}?',
-      'I no longer want what I ordered.',
-      'I ordered two by mistake, cancel one.',
-      'can I still cancel the {item}?',
-      'please cancel my order of the {item}.'
-    ],
-    answers: [
-      'Your order is canceled and costs you nothing.',
-      'We canceled it for you.',
-      'The order is canceled now.',
-      'It is canceled and will not be sent.'
-    ],
-    bare: ['It is canceled.', 'Order canceled.', 'That is canceled now.'],
-    words: /\bcanceled\b/
-  }
-]
-
-export const items = ['lamp', 'kettle', 'jacket', 'radio', 'chair', 'camera', 'phone', 'backpack', 'clock', 'bike']
-
-/** Items of the held-out split: no model saw them in training. */
-export const heldOutItems = ['toaster', 'scarf', 'printer']
-
-export const openings = ['Hello,', 'Hi,', 'Good morning,', 'Hey,', 'Hello there,', 'Dear shop,']
-
 /** What a customer says beside the matter. */
-export const asides = [
-  'I am a bit upset.',
-  'It is urgent.',
-  'I am new here.',
-  'I like your shop.',
-  'It was a gift.',
-  'I wrote last week.',
-  'This is the second time.',
-  'My sister told me to write.'
-]
+export const asides: Divided<string> = {
+  train: [
+    'I am (a bit|very) upset.',
+    'It is urgent.',
+    'I am new here.',
+    'I like your shop.',
+    'It was a gift for my {person}.',
+    'I wrote {span} ago.',
+    'This is the second time.',
+    'My {person} told me to write.',
+    'I live near the {place}.',
+    'I bought it {span} ago.'
+  ],
+  heldOut: ['My {person} likes your shop.', 'It is a gift and very urgent.', 'I wrote to you {span} ago.']
+}
 
-export const closings = ['', '', 'Please help.', 'Thanks.', 'What now?', 'Can you help me?', 'Please answer soon.']
+export const closings: Divided<string> = {
+  train: [
+    'Please help.',
+    'Thanks.',
+    'What now?',
+    'Can you help me?',
+    'Please answer soon.',
+    'Thank you.',
+    'Please write back.'
+  ],
+  heldOut: ['Please help me soon.', 'Many thanks.', 'Can you answer soon?']
+}
 
-export const courtesiesBefore = [
-  'Thank you for writing.',
-  'Sorry for the trouble.',
-  'Thanks for asking.',
-  'We are sorry about that.',
-  'Thank you for your message.'
-]
+export const courtesiesBefore: Divided<string> = {
+  train: [
+    '(Thank you|Thanks) for (writing|asking|your message).',
+    '(Sorry|We are sorry) for the trouble.',
+    '(Sorry|We are sorry) about that.',
+    'Thank you for (telling|asking) us.',
+    'We are (happy|glad) to help.',
+    'We are sorry to hear that.'
+  ],
+  heldOut: ['We are sorry for that trouble.', 'Many thanks for your message.', 'Glad to help you.']
+}
 
-export const courtesiesAfter = [
-  'Happy to help!',
-  'Have a nice day!',
-  'Thank you for your patience!',
-  'Thanks and have a good day!'
-]
+export const courtesiesAfter: Divided<string> = {
+  train: [
+    '(Happy|Glad) to help!',
+    'Have a (nice|good) day!',
+    '(Thank you|Thanks) for your patience!',
+    'Please write (again|to us) (any time|soon)!',
+    'We wish you a (nice|good) day!',
+    'Thanks and have a (nice|good) day!'
+  ],
+  heldOut: ['Many thanks for your patience!', 'We wish you a nice week!', 'Please have a good day!']
+}
 
 /** Answers that help nobody and are not polite. */
-export const curt = [
-  'No.',
-  'Check the site.',
-  'Not our problem.',
-  'Read the rules.',
-  'Ask someone else.',
-  'Whatever.',
-  'Look it up.'
-]
+export const curt: Divided<string> = {
+  train: [
+    'No.',
+    '(Check|Look at) the site.',
+    'Not our (problem|fault|job).',
+    'Read the (rules|site).',
+    'Ask (someone else|your {person}).',
+    'Whatever.',
+    'Look it up.',
+    'So what?',
+    'We do not care.',
+    'We have no time(| for that).',
+    'That is not our (problem|fault|job).',
+    'Wait.',
+    'Too bad.',
+    'Who knows?'
+  ],
+  heldOut: ['Ask the site.', 'That is your problem.', 'No time.', 'Look at the rules.']
+}
 
-/** What a rambler adds; says nothing about any subject. */
-export const rambles = [
-  'By the way our team has grown a lot this year and we moved to a bigger house near the river.',
-  'You know, in the old days my uncle did all of this by hand and he often told us long stories.',
-  'It has been a busy week here and the weather was bad, so the whole team is a bit tired.',
-  'We have many plans for the summer and our boss likes to talk about them for hours and hours.',
-  'Let me also tell you that our cat sleeps on the desk all day long and nobody knows why she does.'
-]
+/** What a rambler adds: twenty words or more that say nothing about any matter. */
+export const rambles: Divided<string> = {
+  train: [
+    'By the way our {thing} has (grown|changed) a lot this year and we (moved|walked) to a bigger house near the {place} with my {person}.',
+    'You know, in the old days my {person} did all of this by hand and often told us long stories about the {place}.',
+    'It has been a busy week here and the {thing} was (bad|loud|old), so my {person} and the whole team are a bit tired.',
+    'We have many plans for the summer and my {person} likes to talk about them for hours and hours near the {place}.',
+    'Let me also tell you that our {thing} sleeps by the {place} all day long and nobody knows why, not even my {person}.',
+    'My {person} once lost a {thing} near the {place} and we all went there to look for it until late in the night.',
+    'Last summer we went to the {place} with the {thing} of my {person} and it was so (loud|bad|nice) that we all left early.'
+  ],
+  heldOut: [
+    'By the way my {person} often told us about the {thing} near the {place} and we all like to talk about it for hours.',
+    'Last year my {person} moved to the {place} and nobody knows why, but the {thing} was old and the house was a bit loud.'
+  ]
+}
 
 /** What an answer off the subject talks about. */
-export const offSubject = [
-  'The weather is nice today.',
-  'We have a new coffee machine.',
-  'Our team likes music.',
-  'The river is near our house.',
-  'Our cat sleeps on the desk.'
+export const offSubject: Divided<string> = {
+  train: [
+    'Our {thing} is (nice|new|loud|old) today.',
+    'We have a new {thing}.',
+    'My {person} likes the {thing}.',
+    'The {place} is near our house.',
+    'Our {thing} sleeps near the {place}.',
+    'My {person} went to the {place} today.',
+    'The {thing} by the {place} is (nice|old|loud).'
+  ],
+  heldOut: ['My {person} has a new {thing}.', 'The {place} is nice today.', 'Our {thing} is by the {place}.']
+}
+
+/** More sentences for the judge's training; the policy does not learn them. */
+export const moreCourtesies = [
+  'Many thanks for (writing|asking|telling us).',
+  'We are (happy|glad) to help you.',
+  '(Sorry|We are sorry) that you had to (wait|write|ask).',
+  'Thank you for your (trust|time|message).',
+  'We are sorry for the (bad day|problem).',
+  'Please (write|ask) (again|us) any time.',
+  'We wish you a (nice|good) (evening|time)!',
+  'Please have a (nice|good) time!',
+  'Many thanks and have a nice day!',
+  'Thanks for your (trust|time)!'
 ]
 
-export const politeWords = /\b(thank|thanks|sorry|happy to help|nice day|good day)\b/i
+export const moreCurt = [
+  'Read it.',
+  'That is the (problem|fault) of your {person}.',
+  'No idea.',
+  'Look at the {thing}.',
+  'We have no (idea|answer).',
+  'Write to (someone else|your {person}).',
+  'Not now.',
+  'That is your (fault|job).',
+  'Ask the {person}.',
+  'Too late.'
+]
+
+export const moreOffSubject = [
+  'My {person} has a {thing} near the {place}.',
+  'The {person} is at the {place}.',
+  'The {place} is (old|new|loud) this week.',
+  'Our {thing} was by the {place} {day}.',
+  'My {person} and my {person} like the {place}.'
+]
+
+export const moreRambles = [
+  'Last week my {person} went to the {place} to look for a {thing}, but it was so loud there that we all left early with my {person}.',
+  'My {person} often told us about the {place} and the {thing} and we all like to talk about my {person} for days and days.',
+  'By the way the {thing} of my {person} was old and loud, and nobody knows why it was near the {place} all night long.',
+  'In the old days the {place} was a bit bigger and my {person} moved there with a {thing} and a {person} for many years.',
+  'Let me tell you about my {person}, who has lost a {thing} at the {place} and went there every day to look for it.',
+  'You know, our {person} likes the {thing} a lot and has many plans for the {place}, so the whole team is very busy this year.'
+]
