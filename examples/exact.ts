@@ -7,8 +7,10 @@ import { Policy } from 'adjudge'
 
 const [path = 'assets/policy'] = process.argv.slice(2)
 using policy = await Policy.load(path)
-const prompts = [{ messages: [{ role: 'user' as const, content: 'when do you open?' }] }]
-const answers = ['Our shop is open from nine to six every day.', 'Open until six.', 'Whatever.']
+const prompts = [
+  { messages: [{ role: 'user' as const, content: 'I ordered my garden chair by mistake, please cancel it.' }] }
+]
+const answers = ['The garden chair is canceled.', 'Not our problem.', 'You get a refund for your garden chair.']
 const rewards = [[1, 0, 0]]
 
 for (let step = 1; step <= 8; step++) {
