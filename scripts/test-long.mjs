@@ -49,6 +49,8 @@ if (process.arch !== 'x64' || (await run('qemu-x86_64', ['--version'])).code !==
 }
 
 if (existsSync(join(root, 'tests', 'long'))) {
+  const addon = await run(process.execPath, ['scripts/install.mjs', '--build'])
+  if (addon.code !== 0) console.log(addon.output)
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
   const result = await run(process.execPath, [vitest, 'run', '--config', 'tests/long/vitest.config.ts'], { show: true })
   total[result.code === 0 ? 'passed' : 'failed'] += 1
