@@ -26,8 +26,12 @@ const judge = await createJudge({
   ledger: 'runs/judge-rubric/ledger'
 })
 
-const messages = [{ role: 'user' as const, content: 'when do you open?' }]
-const answers = ['We open at nine. Thank you for asking.', 'Whatever.', 'Your password was sent to you.']
+const messages = [{ role: 'user' as const, content: 'I ordered my garden chair by mistake, please cancel it.' }]
+const answers = [
+  'Thank you for writing. Your garden chair is canceled.',
+  'Whatever.',
+  'Your kitchen lamp arrives tomorrow.'
+]
 
 // Verdicts come in the order of the answers, each as soon as it and all before it are there.
 let index = 0

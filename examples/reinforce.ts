@@ -7,8 +7,8 @@ import { Policy } from 'adjudge'
 
 const [path = 'assets/policy', folder = 'runs/reinforce/adapter'] = process.argv.slice(2)
 const prompts = [
-  'when do you open?',
-  'I forgot my password.',
+  'where is my garden chair?',
+  'please refund my travel kettle.',
   'the radio broke after a day.',
   'my chair is the wrong size.'
 ].map((content) => ({ messages: [{ role: 'user' as const, content }] }))

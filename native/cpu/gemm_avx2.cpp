@@ -1,5 +1,5 @@
-// Register tiles of 6 rows by 16 columns: 12 accumulators, two loads and one broadcast per depth step fill
-// the 16 registers. Compiled for AVX2 and FMA: everything but the table is local to this file.
+// Register tiles of 6 rows by 16 columns for AVX2 and FMA: 12 accumulators, two loads and one broadcast fill
+// the 16 registers. Everything but the table is local to this file.
 #include <immintrin.h>
 
 #include "native/cpu/gemm_kernels.h"
@@ -10,8 +10,50 @@ namespace {
 
 constexpr int width = 16;
 
+// Adds factor(i) times the two columns to each row's sums.
+template <int rows, class Factor>
+inline __attribute__((always_inline)) void multiply(__m256 low, __m256 high, const Factor& factor,
+                                                    __m256 (&sum)[rows][2]) {
+#pragma GCC unroll 6
+  for (int i = 0; i < rows; ++i) {
+    const __m256 value = factor(i);
+    sum[i][0] = _mm256_fmadd_ps(value, low, sum[i][0]);
+    sum[i][1] = _mm256_fmadd_ps(value, high, sum[i][1]);
+  }
+}
+
 template <int rows>
-void tile_rows(int64_t depth, const float* a, const float* panel, float* c, int64_t ldc, bool resume,
+inline __attribute__((always_inline)) void step(const float* a, const float* panel, __m256 (&sum)[rows][2]) {
+  multiply<rows>(
+      _mm256_loadu_ps(panel), _mm256_loadu_ps(panel + 8), [&](int i) { return _mm256_broadcast_ss(a + i); },
+      sum);
+}
+
+inline __attribute__((always_inline)) __m256 load_words(const uint32_t* words) {
+  return _mm256_castsi256_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(words)));
+}
+
+// Two depths: a bfloat16 becomes f32 by a shift (even) or a mask (odd). Evens first, then odds, so that
+// accumulators, two columns, one factor and the mask fit the registers.
+template <int rows>
+inline __attribute__((always_inline)) void step(const uint32_t* a, const uint32_t* panel,
+                                                __m256 (&sum)[rows][2]) {
+  const auto even = [](__m256 words) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(words), 16));
+  };
+  const __m256 odd_half = _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xffff0000u)));
+  const auto odd = [&](__m256 words) { return _mm256_and_ps(words, odd_half); };
+  const auto pair = [&](int i) { return _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(a[i]))); };
+  multiply<rows>(
+      even(load_words(panel)), even(load_words(panel + 8)), [&](int i) { return even(pair(i)); }, sum);
+  // Hides that it is the same memory: loaded again, for there is no register to keep it in.
+  __asm__("" : "+r"(panel), "+r"(a));
+  multiply<rows>(
+      odd(load_words(panel)), odd(load_words(panel + 8)), [&](int i) { return odd(pair(i)); }, sum);
+}
+
+template <int rows, class Element>
+void tile_rows(int64_t depth, const Element* a, const Element* panel, float* c, int64_t ldc, bool resume,
                bool accumulate) {
   __m256 sum[rows][2];
 #pragma GCC unroll 6
@@ -21,15 +63,8 @@ void tile_rows(int64_t depth, const float* a, const float* panel, float* c, int6
   }
 #pragma GCC unroll 4
   for (int64_t p = 0; p < depth; ++p) {
-    const __m256 low = _mm256_loadu_ps(panel);
-    const __m256 high = _mm256_loadu_ps(panel + 8);
     _mm_prefetch(reinterpret_cast<const char*>(panel) + 1024, _MM_HINT_T0);
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; ++i) {
-      const __m256 factor = _mm256_broadcast_ss(a + i);
-      sum[i][0] = _mm256_fmadd_ps(factor, low, sum[i][0]);
-      sum[i][1] = _mm256_fmadd_ps(factor, high, sum[i][1]);
-    }
+    step<rows>(a, panel, sum);
     panel += width;
     a += rows;
   }
@@ -45,100 +80,21 @@ void tile_rows(int64_t depth, const float* a, const float* panel, float* c, int6
   }
 }
 
-void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float* c, int64_t ldc, bool resume,
-          bool accumulate) {
-  switch (rows) {
-    case 1:
-      return tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
-    case 2:
-      return tile_rows<2>(depth, a, panel, c, ldc, resume, accumulate);
-    case 3:
-      return tile_rows<3>(depth, a, panel, c, ldc, resume, accumulate);
-    case 4:
-      return tile_rows<4>(depth, a, panel, c, ldc, resume, accumulate);
-    case 5:
-      return tile_rows<5>(depth, a, panel, c, ldc, resume, accumulate);
-    default:
-      return tile_rows<6>(depth, a, panel, c, ldc, resume, accumulate);
+// `rows` from 1 to 6.
+template <class Element, int most = 6>
+void tile(int64_t rows, int64_t depth, const Element* a, const Element* panel, float* c, int64_t ldc,
+          bool resume, bool accumulate) {
+  if constexpr (most > 1) {
+    if (rows < most) return tile<Element, most - 1>(rows, depth, a, panel, c, ldc, resume, accumulate);
   }
-}
-
-__m256i load_words(const uint32_t* words) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
-}
-
-// Two depths per step: a bfloat16 becomes f32 by a shift (even) or a mask (odd). Evens first, then odds, so
-// that 12 accumulators, two columns, one factor and the mask fit the registers.
-template <int rows>
-void bfloat16_tile_rows(int64_t depth, const uint32_t* a, const uint32_t* panel, float* c, int64_t ldc,
-                        bool resume, bool accumulate) {
-  const __m256 odd_half = _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xffff0000u)));
-  __m256 sum[rows][2];
-#pragma GCC unroll 6
-  for (int i = 0; i < rows; ++i) {
-    sum[i][0] = resume ? _mm256_loadu_ps(c + i * ldc) : _mm256_setzero_ps();
-    sum[i][1] = resume ? _mm256_loadu_ps(c + i * ldc + 8) : _mm256_setzero_ps();
-  }
-  for (int64_t p = 0; p < depth; ++p) {
-    const __m256 even_low = _mm256_castsi256_ps(_mm256_slli_epi32(load_words(panel), 16));
-    const __m256 even_high = _mm256_castsi256_ps(_mm256_slli_epi32(load_words(panel + 8), 16));
-    _mm_prefetch(reinterpret_cast<const char*>(panel) + 1024, _MM_HINT_T0);
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; ++i) {
-      const __m256 factor =
-          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_set1_epi32(static_cast<int>(a[i])), 16));
-      sum[i][0] = _mm256_fmadd_ps(factor, even_low, sum[i][0]);
-      sum[i][1] = _mm256_fmadd_ps(factor, even_high, sum[i][1]);
-    }
-    // Hides that it is the same memory: loaded again, for there is no register to keep it in.
-    __asm__("" : "+r"(panel), "+r"(a));
-    const __m256 odd_low = _mm256_and_ps(_mm256_castsi256_ps(load_words(panel)), odd_half);
-    const __m256 odd_high = _mm256_and_ps(_mm256_castsi256_ps(load_words(panel + 8)), odd_half);
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; ++i) {
-      const __m256 factor =
-          _mm256_and_ps(_mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(a[i]))), odd_half);
-      sum[i][0] = _mm256_fmadd_ps(factor, odd_low, sum[i][0]);
-      sum[i][1] = _mm256_fmadd_ps(factor, odd_high, sum[i][1]);
-    }
-    panel += width;
-    a += rows;
-  }
-#pragma GCC unroll 6
-  for (int i = 0; i < rows; ++i) {
-    float* row = c + i * ldc;
-    if (accumulate) {
-      sum[i][0] = _mm256_add_ps(_mm256_loadu_ps(row), sum[i][0]);
-      sum[i][1] = _mm256_add_ps(_mm256_loadu_ps(row + 8), sum[i][1]);
-    }
-    _mm256_storeu_ps(row, sum[i][0]);
-    _mm256_storeu_ps(row + 8, sum[i][1]);
-  }
-}
-
-void bfloat16_tile(int64_t rows, int64_t depth, const uint32_t* a, const uint32_t* panel, float* c,
-                   int64_t ldc, bool resume, bool accumulate) {
-  switch (rows) {
-    case 1:
-      return bfloat16_tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
-    case 2:
-      return bfloat16_tile_rows<2>(depth, a, panel, c, ldc, resume, accumulate);
-    case 3:
-      return bfloat16_tile_rows<3>(depth, a, panel, c, ldc, resume, accumulate);
-    case 4:
-      return bfloat16_tile_rows<4>(depth, a, panel, c, ldc, resume, accumulate);
-    case 5:
-      return bfloat16_tile_rows<5>(depth, a, panel, c, ldc, resume, accumulate);
-    default:
-      return bfloat16_tile_rows<6>(depth, a, panel, c, ldc, resume, accumulate);
-  }
+  tile_rows<most>(depth, a, panel, c, ldc, resume, accumulate);
 }
 
 }  // namespace
 
 const GemmKernels gemm_avx2 = {width,
                                6,
-                               {tile, pack_depth<float>, pack_width<float>},
-                               {bfloat16_tile, pack_depth<uint32_t>, pack_width<uint32_t>}};
+                               {tile<float>, pack_depth<float>, pack_width<float>},
+                               {tile<uint32_t>, pack_depth<uint32_t>, pack_width<uint32_t>}};
 
 }  // namespace adjudge

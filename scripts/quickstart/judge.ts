@@ -2,7 +2,7 @@
 import { renderQuestion } from '../../src/judge/prompt.js'
 import { loadRubric, type Rubric } from '../../src/judge/rubric.js'
 import type { Policy } from '../../src/policy/policy.js'
-import { Random, type Stock } from '../../src/tasks/replies/index.js'
+import { Random } from '../../src/tasks/replies/index.js'
 import { areaUnderCurve, correlation, mean, type Pair } from './agreement.js'
 import { sft } from './sft.js'
 import { judged, type Judged } from './text.js'
@@ -15,8 +15,6 @@ export interface JudgeTraining {
   decay: number
   seed: number
   threads: number
-  /** What the texts are made of. */
-  stock: Stock
   /** Replies that policies gave, with their true scores: a third of the training text where there are any. */
   pool: Judged[]
 }
@@ -33,17 +31,17 @@ const promptOf = (judge: Policy, rubric: Rubric, { message, text }: Judged): str
   )
 
 export function trainJudge(options: JudgeTraining): Promise<Policy> {
-  const { seed, pool, stock } = options
+  const { seed, pool } = options
   const rubric = loadRubric(options.rubric)
   const random = new Random(seed)
   const held = new Random(seed + 1)
   const heldOut = Array.from({ length: 300 }, () => judged(held, 'heldOut'))
   return sft({
     ...options,
-    batch: 24,
+    batch: 48,
     learningRate: 2.5e-3,
     log: (line) => console.log(`judge ${line}`),
-    draw: () => (pool.length > 0 && random.next() < 0.33 ? random.pick(pool) : judged(random, 'train', stock)),
+    draw: () => (pool.length > 0 && random.next() < 0.33 ? random.pick(pool) : judged(random, 'train')),
     encode: (judge, one) => {
       const prompt = judge.tokenizer.encode(promptOf(judge, rubric, one))
       const score = judge.tokenizer.encode(String(one.score))

@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { packageRoot } from '../../src/binding/load.js'
 import { type Policy } from '../../src/policy/policy.js'
-import { plainStock, richStock } from '../../src/tasks/replies/index.js'
 import { adversaries } from './adversary.js'
 import { halveWeights } from './half.js'
 import { trainJudge } from './judge.js'
@@ -35,11 +34,11 @@ const training = {
   /** What policy and judge begin as: it knows the language, and that a reply names what the message names. */
   base: { steps: 900, decay: 0 },
   policy: { steps: 600, decay: 500 },
-  /** First on the policy's words; then on many more; then with replies of policies that learned from this judge. */
+  /** First on the generator's text; then with replies of policies that learned from this judge, too. */
   judge: [
-    { steps: 900, decay: 0, stock: plainStock, adversaries: [] },
-    { steps: 2400, decay: 700, stock: richStock, adversaries: [] },
-    { steps: 300, decay: 300, stock: richStock, adversaries: [5, 6] }
+    { steps: 6000, decay: 1500, adversaries: [] },
+    { steps: 800, decay: 600, adversaries: [5, 6] },
+    { steps: 800, decay: 600, adversaries: [7, 8] }
   ]
 }
 const adversarySteps = 50
@@ -78,7 +77,7 @@ async function makeJudge(): Promise<void> {
   cpSync(await baseFolder(), folder, { recursive: true })
   writeFileSync(join(folder, 'chat_template.jinja'), judgeTemplate)
   const pool: Judged[] = []
-  for (const [round, { steps, decay, stock, adversaries: opponents }] of training.judge.entries()) {
+  for (const [round, { steps, decay, adversaries: opponents }] of training.judge.entries()) {
     pool.push(...(await adversaries({ assets, seeds: opponents, steps: adversarySteps, threads })))
     const judge = await trainJudge({
       folder,
@@ -86,7 +85,6 @@ async function makeJudge(): Promise<void> {
       rubric: join(assets, 'rubric.yaml'),
       steps,
       decay,
-      stock,
       seed: seeds.judgeText + 100 * round,
       threads,
       pool

@@ -37,11 +37,11 @@ export interface Judged {
 }
 
 /** A message with a reply. Helpful ones and those beside the subject are oftener there: they are hardest to tell apart. */
-export function judged(random: Random, split: Split, stock = richStock): Judged {
-  const message = writeMessage(random, split, stock)
+export function judged(random: Random, split: Split): Judged {
+  const message = writeMessage(random, split, richStock)
   const draw = random.next()
-  const manner = draw < 0.3 ? 'helpful' : draw < 0.5 ? 'wrong_subject' : random.pick(manners)
-  const { text, truth } = writeReply(random, message, manner, split, stock)
+  const manner = draw < 0.25 ? 'helpful' : draw < 0.35 ? 'bare' : draw < 0.7 ? 'wrong_subject' : random.pick(manners)
+  const { text, truth } = writeReply(random, message, manner, split, richStock)
   if (random.next() < 0.85) return { message, text, score: truth.score, kind: manner }
   const spoiled = spoil(random, text, message.text)
   return { message, text: spoiled, score: checkReply(message, spoiled).score, kind: 'spoiled' }

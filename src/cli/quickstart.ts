@@ -100,7 +100,7 @@ function report(event: Extract<QuickstartEvent, { type: 'done' }>, seconds: numb
   console.log('  metrics.jsonl, rollouts/, evaluations/, ledger/  every number, reply and verdict')
   console.log('  checkpoints/                                     the trained model, a Transformers folder\n')
   console.log(bold('Try next'))
-  console.log(`  npx adjudge generate ${shortest(model)} --prompt "Hello, my kettle is broken."`)
+  console.log(`  npx adjudge generate ${shortest(model)} --prompt "Hello, my travel kettle is broken."`)
   console.log(`  npx adjudge train ${shortest(config)} --resume --set training.steps=${2 * stepsOf(model)}\n`)
   console.log(bold('With your own data and judge'))
   console.log('  1. prompts.jsonl: one {"messages": [{"role": "user", "content": "..."}]} per line')

@@ -74,7 +74,7 @@ export async function choiceGroups(
   policy: Policy,
   items: readonly DataItem[],
   choices: Choices,
-  options: { file: string; temperature: number; signal?: AbortSignal }
+  options: { file: string; temperature: number }
 ): Promise<Group[]> {
   const { file, temperature } = options
   const { version, tokenizer } = policy

@@ -9,7 +9,8 @@ import {
   courtesiesAfter,
   courtesiesBefore,
   curt,
-  moreCourtesies,
+  moreCourtesiesAfter,
+  moreCourtesiesBefore,
   moreCurt,
   moreOffSubject,
   moreRambles,
@@ -53,7 +54,7 @@ const reader = readerOf(
     ...tagged(curt, 'rude'),
     ...tagged(offSubject, 'other'),
     ...tagged(rambles, 'other'),
-    ...tagged({ train: moreCourtesies, heldOut: [] }, 'courtesy'),
+    ...tagged({ train: [...moreCourtesiesBefore, ...moreCourtesiesAfter], heldOut: [] }, 'courtesy'),
     ...tagged({ train: moreCurt, heldOut: [] }, 'rude'),
     ...tagged({ train: [...moreOffSubject, ...moreRambles], heldOut: [] }, 'other')
   ],

@@ -8,7 +8,8 @@ import {
   courtesiesAfter,
   courtesiesBefore,
   curt,
-  moreCourtesies,
+  moreCourtesiesAfter,
+  moreCourtesiesBefore,
   moreCurt,
   moreOffSubject,
   moreRambles,
@@ -68,8 +69,8 @@ const withMore = ({ train, heldOut }: Divided<string>, more: readonly string[]):
 export const richStock: Stock = {
   words: allWords,
   answers: ({ answers, more }, split) => (split === 'train' ? [...answers.train, ...more] : answers.heldOut),
-  before: withMore(courtesiesBefore, moreCourtesies),
-  after: withMore(courtesiesAfter, moreCourtesies),
+  before: withMore(courtesiesBefore, moreCourtesiesBefore),
+  after: withMore(courtesiesAfter, moreCourtesiesAfter),
   curt: withMore(curt, moreCurt),
   rambles: withMore(rambles, moreRambles),
   offSubject: withMore(offSubject, moreOffSubject)

@@ -113,17 +113,37 @@ export const offSubject: Divided<string> = {
 }
 
 /** More sentences for the judge's training; the policy does not learn them. */
-export const moreCourtesies = [
-  'Many thanks for (writing|asking|telling us).',
-  'We are (happy|glad) to help you.',
+export const moreCourtesiesBefore = [
+  'Many thanks for (writing|asking|telling us|your note|your letter|your call|your help).',
+  '(Thank you|Thanks) for your (trust|time|note|letter|call|help|question).',
+  '(Thank you|Thanks) (a lot|so much) for (writing|asking|your note|your question).',
+  '(Thank you|Thanks) for (writing to us|letting us know|coming to us|asking our team).',
+  'We are (happy|glad) to help you(| with this| with that).',
+  '(Happy|Glad) to (help you with this|look into it|see your note|hear from you).',
+  'It is (nice|good) to hear from you.',
   '(Sorry|We are sorry) that you had to (wait|write|ask).',
-  'Thank you for your (trust|time|message).',
-  'We are sorry for the (bad day|problem).',
-  'Please (write|ask) (again|us) any time.',
-  'We wish you a (nice|good) (evening|time)!',
-  'Please have a (nice|good) time!',
-  'Many thanks and have a nice day!',
-  'Thanks for your (trust|time)!'
+  '(Sorry|We are sorry) for (this|the bad day|the problem|the delay|the mistake|your trouble).',
+  '(Sorry|We are sorry) (that|if) this was (bad|slow) for you.',
+  'We are (so|very|really) sorry (about|for) (this|the problem|the delay).',
+  'This should not happen, we are sorry.',
+  'Please (forgive us|excuse the delay|excuse this trouble).'
+]
+
+export const moreCourtesiesAfter = [
+  'Please (write|ask) (again|us) (any time|when you like|if you need more).',
+  'Please (call|visit|tell) us (any time|soon|again)!',
+  'We wish you a (nice|good) (evening|time|weekend|month)!',
+  'We wish you (all the best|a lot of fun)!',
+  'Please have a nice (time|evening|week)!',
+  'Have a (nice|good) (time|evening|week|weekend)!',
+  'Have a (great|lovely|pleasant) (day|week|evening)!',
+  'Enjoy (your day|the week|the evening)!',
+  'Many thanks (and have a nice day|and all the best|for your trust|for your time)!',
+  '(Thank you|Thanks) for (your trust|your time|waiting|your help)!',
+  '(Thank you|Thanks) (again|a lot|so much)!',
+  'We are (happy|glad) (to be of help|that you asked|if this helps)!',
+  'All the best (to you|from our team)!',
+  'Take care and (see you|write) soon!'
 ]
 
 export const moreCurt = [
