@@ -63,7 +63,7 @@ async function vitest() {
   return {
     passed: summary.numPassedTests,
     failed: failed + crashed,
-    skipped: summary.numPendingTests + summary.numTodoTests,
+    skipped: summary.numTotalTests - summary.numPassedTests - summary.numFailedTests,
     output: failed + crashed > 0 ? result.output : ''
   }
 }

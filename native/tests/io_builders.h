@@ -19,7 +19,8 @@ namespace adjudge::testing {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "adjudge-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "adjudge-").string() + std::string(6, 'X');
     path_ = mkdtemp(pattern.data());
   }
   ~TemporaryFolder() {
