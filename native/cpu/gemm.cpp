@@ -13,8 +13,8 @@ namespace adjudge {
 namespace {
 
 // Blocking changes no bits: a chain that is cut continues from C (or from scratch) in full f32.
-constexpr int64_t depth_block = 256;   // one panel's block stays in the first-level cache
-constexpr int64_t row_block = 96;      // an A block of 96 KiB stays in the second-level cache
+constexpr int64_t depth_block = 512;   // a register tile's rows, 24 KiB, stay in the first-level cache
+constexpr int64_t row_block = 96;      // a block of A, 192 KiB, and a panel stay in the second-level cache
 constexpr int64_t column_block = 512;  // upper bound; smaller when there are few tiles for the threads
 constexpr int64_t max_width = 32;
 constexpr int64_t tiles_per_thread = 6;

@@ -11,6 +11,8 @@
 namespace adjudge {
 namespace {
 
+constexpr int64_t reserved_tokens = 128;  // room in a cache before it has to grow
+
 struct Sequence {
   GeneratedCompletion result;
   KvCache cache;
@@ -96,12 +98,12 @@ class Generation {
     prefilled_ =
         std::make_unique<Prefilled>(Prefilled{KvCache(network_.attention, network_.config.layers), {}});
     const int64_t length = static_cast<int64_t>(text.size());
-    prefilled_->cache.reserve(length + std::min<int64_t>(options_.max_tokens, 32));
+    prefilled_->cache.reserve(length + std::min(options_.max_tokens, reserved_tokens));
     Rows rows;
     rows.append(text, 0, 0);
     rows.end_root();
     const int64_t width = network_.attention.kv_width();
-    std::vector<float> x =
+    const std::vector<float>& x =
         network_.forward(rows, true, nullptr, [&](int64_t layer, const float* k, const float* v) {
           for (int64_t i = 0; i < length; ++i)
             prefilled_->cache.write(layer, i, k + i * width, v + i * width);
@@ -120,7 +122,7 @@ class Generation {
         last.push_back(sequence->result.tokens.back());
         caches.push_back(&sequence->cache);
       }
-      std::vector<float> x = network_.decode(last, caches);
+      const std::vector<float>& x = network_.decode(last, caches);
       network_.head_logits(static_cast<int64_t>(last.size()), x.data(), logits_);
     }
     choose(active_, logits_);

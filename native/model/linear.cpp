@@ -17,10 +17,8 @@ void Matrix::backward_input(int64_t m, const float* dy, float* dx, Store store) 
   packed_backward.multiply(m, dy, out, 1, dx, store);
 }
 
-void Matrix::accumulate(int64_t m, const float* dy, const float* x, PackedMatrix& scratch) const {
-  if (!gradient) return;
-  scratch.pack(dtype, x, 1, in, in, m);
-  scratch.multiply(out, dy, 1, out, gradient, Store::add);
+void Matrix::accumulate(const float* dy, const PackedMatrix& x) const {
+  if (gradient) x.multiply(out, dy, 1, out, gradient, Store::add);
 }
 
 namespace {
@@ -51,16 +49,18 @@ void Linear::backward_input(int64_t m, const float* dy, float* dx, Store store) 
   a.backward_input(m, du.data(), dx, Store::add);
 }
 
-void Linear::accumulate(int64_t m, const float* dy, const float* x, PackedMatrix& scratch) const {
-  base.accumulate(m, dy, x, scratch);
+void Linear::accumulate(int64_t m, const float* dy, const float* x, const PackedMatrix& packed_x,
+                        PackedMatrix& middle) const {
+  base.accumulate(dy, packed_x);
   if (!rank() || !a.gradient) return;
   std::vector<float> u(m * rank());
   a.forward(m, x, u.data(), Store::assign);
   u = scaled(std::move(u), scale);
-  b.accumulate(m, dy, u.data(), scratch);
+  middle.pack_depths(b.dtype, u.data(), m, rank());
+  b.accumulate(dy, middle);
   b.backward_input(m, dy, u.data(), Store::assign);
   u = scaled(std::move(u), scale);
-  a.accumulate(m, u.data(), x, scratch);
+  a.accumulate(u.data(), packed_x);
 }
 
 }  // namespace adjudge

@@ -20,8 +20,8 @@ struct Matrix {
   void forward(int64_t m, const float* x, float* y, Store store) const;
   // dx[m, in] = or += dy[m, out] · W.
   void backward_input(int64_t m, const float* dy, float* dx, Store store) const;
-  // dW += dyᵀ · x, reduced over rows in ascending order.
-  void accumulate(int64_t m, const float* dy, const float* x, PackedMatrix& scratch) const;
+  // dW += dyᵀ · x, reduced over rows in ascending order. x: packed by its rows (pack_depths).
+  void accumulate(const float* dy, const PackedMatrix& x) const;
 };
 
 struct Linear {
@@ -33,8 +33,11 @@ struct Linear {
   int64_t rank() const { return a.out; }
   void forward(int64_t m, const float* x, float* y, bool adapter) const;
   void backward_input(int64_t m, const float* dy, float* dx, Store store) const;
-  // Gradients of whatever is trainable here.
-  void accumulate(int64_t m, const float* dy, const float* x, PackedMatrix& scratch) const;
+  // The matrix that reads x and has a gradient; null: all is frozen. With an adapter the base is frozen.
+  const Matrix* trained() const { return base.gradient ? &base : a.gradient ? &a : nullptr; }
+  // Gradients of whatever is trainable here. x [m, in], and the same packed by its rows; `middle` is scratch.
+  void accumulate(int64_t m, const float* dy, const float* x, const PackedMatrix& packed_x,
+                  PackedMatrix& middle) const;
 };
 
 }  // namespace adjudge

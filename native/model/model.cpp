@@ -69,7 +69,7 @@ void Model::log_probs(const GroupedBatch& batch, bool adapter, float* log_probs,
   std::vector<float> hidden, logits;
   for (const MicroBatch& part : plan_micro_batches(batch, lengths, {}, row_budget)) {
     std::lock_guard lock(impl_->mutex);
-    std::vector<float> x = network.forward(part.rows, adapter, nullptr);
+    const std::vector<float>& x = network.forward(part.rows, adapter, nullptr);
     const int64_t total = static_cast<int64_t>(part.head.size());
     for (int64_t first = 0; first < total; first += head_chunk) {
       const int64_t count = std::min(head_chunk, total - first);
@@ -97,7 +97,8 @@ void Model::logits(std::span<const int32_t> tokens, float* out) {
   Rows rows;
   rows.append(tokens, 0, 0);
   rows.end_root();
-  std::vector<float> x = network.forward(rows, true, nullptr), chunk;
+  const std::vector<float>& x = network.forward(rows, true, nullptr);
+  std::vector<float> chunk;
   for (int64_t first = 0; first < rows.count(); first += head_chunk) {
     const int64_t count = std::min(head_chunk, rows.count() - first);
     network.head_logits(count, &x[first * network.config.hidden], chunk);
@@ -129,12 +130,13 @@ void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
   const Matrix& head = network.head();
   const float inverse_temperature = 1.0f / batch.temperature;
   std::vector<float>& logits = impl_->logits;
-  std::vector<float> hidden, normed, inverse_rms, d_normed, d_hidden;
-  PackedMatrix scratch;
+  std::vector<float> hidden, normed, inverse_rms, d_normed, d_hidden, dx;
+  PackedMatrix packed;
   for (const MicroBatch& part : plan_micro_batches(batch, lengths, wanted, row_budget)) {
     std::lock_guard lock(impl_->mutex);
     std::vector<LayerActivations>& kept = impl_->activations;
-    std::vector<float> x = network.forward(part.rows, true, &kept), dx(x.size(), 0.0f);
+    const std::vector<float>& x = network.forward(part.rows, true, &kept);
+    dx.assign(x.size(), 0.0f);
     const int64_t total = static_cast<int64_t>(part.head.size());
     for (int64_t first = 0; first < total; first += head_chunk) {
       const int64_t count = std::min(head_chunk, total - first);
@@ -158,7 +160,10 @@ void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
       });
       d_normed.resize(count * width);
       head.backward_input(count, logits.data(), d_normed.data(), Store::assign);
-      head.accumulate(count, logits.data(), normed.data(), scratch);
+      if (head.gradient) {
+        packed.pack_depths(head.dtype, normed.data(), count, width);
+        head.accumulate(logits.data(), packed);
+      }
       d_hidden.assign(count * width, 0.0f);
       rms_norm_backward(hidden.data(), network.final_norm.value, inverse_rms.data(), d_normed.data(), count,
                         width, d_hidden.data(), network.final_norm.gradient);
@@ -168,7 +173,7 @@ void Model::backward(const GroupedBatch& batch, const float* log_prob_gradients,
         for (int64_t j = 0; j < width; ++j) target[j] += d_hidden[i * width + j];
       }
     }
-    network.backward(part.rows, kept, std::move(dx));
+    network.backward(part.rows, kept, dx.data());
   }
 }
 

@@ -1,7 +1,9 @@
 #include "network.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <numbers>
 
 #include "../core/cancel.h"
@@ -50,36 +52,38 @@ void Network::extend_rope(int64_t positions) {
   }
 }
 
-void Network::mlp(const Layer& layer, int64_t rows, bool adapter, float* x, std::vector<float>& inverse_rms,
-                  std::vector<float>& gate, std::vector<float>& up) {
-  std::vector<float> normed(rows * config.hidden), h(rows * config.intermediate);
-  inverse_rms.resize(rows);
-  gate.resize(rows * config.intermediate);
-  up.resize(rows * config.intermediate);
+void Network::mlp(const Layer& layer, int64_t rows, bool adapter, float* x, LayerActivations& a) {
+  std::vector<float>&normed = workspace_.normed, &h = workspace_.h;
+  normed.resize(rows * config.hidden);
+  h.resize(rows * config.intermediate);
+  a.inverse_rms_2.resize(rows);
+  a.gate.resize(rows * config.intermediate);
+  a.up.resize(rows * config.intermediate);
   rms_norm(x, layer.mlp_norm.value, config.norm_epsilon, rows, config.hidden, normed.data(),
-           inverse_rms.data());
-  layer.gate.forward(rows, normed.data(), gate.data(), adapter);
-  layer.up.forward(rows, normed.data(), up.data(), adapter);
-  swiglu(gate.data(), up.data(), rows * config.intermediate, h.data());
+           a.inverse_rms_2.data());
+  layer.gate.forward(rows, normed.data(), a.gate.data(), adapter);
+  layer.up.forward(rows, normed.data(), a.up.data(), adapter);
+  swiglu(a.gate.data(), a.up.data(), rows * config.intermediate, h.data());
   layer.down.forward(rows, h.data(), normed.data(), adapter);
   add(x, normed.data(), rows * config.hidden);
 }
 
-std::vector<float> Network::forward(const Rows& input, bool adapter, std::vector<LayerActivations>* keep,
-                                    const OnLayer& on_layer) {
+const std::vector<float>& Network::forward(const Rows& input, bool adapter,
+                                           std::vector<LayerActivations>* keep, const OnLayer& on_layer) {
   const int64_t rows = input.count(), width = config.hidden;
   int64_t last = 0;
   for (int32_t position : input.positions) last = std::max<int64_t>(last, position);
   extend_rope(last + 1);
-  std::vector<float> x(rows * width), normed(rows * width);
+  std::vector<float>&x = workspace_.hidden, &normed = workspace_.normed;
+  x.resize(rows * width);
+  normed.resize(rows * width);
   for (int64_t i = 0; i < rows; ++i)
     std::memcpy(&x[i * width], embedding.value + input.tokens[i] * width, width * sizeof(float));
   if (keep) keep->resize(layers.size());
-  LayerActivations local;
   for (size_t l = 0; l < layers.size(); ++l) {
     check_cancelled();
     const Layer& layer = layers[l];
-    LayerActivations& a = keep ? (*keep)[l] : local;
+    LayerActivations& a = keep ? (*keep)[l] : workspace_.layer;
     if (keep) a.input = x;
     a.inverse_rms_1.resize(rows);
     a.q.resize(rows * attention.query_width());
@@ -102,36 +106,52 @@ std::vector<float> Network::forward(const Rows& input, bool adapter, std::vector
     layer.o.forward(rows, a.attention.data(), normed.data(), adapter);
     add(x.data(), normed.data(), rows * width);
     if (keep) a.middle = x;
-    mlp(layer, rows, adapter, x.data(), a.inverse_rms_2, a.gate, a.up);
+    mlp(layer, rows, adapter, x.data(), a);
   }
   return x;
 }
 
-void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, std::vector<float> dx) {
+void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, float* dx) {
   const int64_t rows = input.count(), width = config.hidden;
-  std::vector<float> normed(rows * width), d_normed(rows * width), h(rows * config.intermediate),
-      dh(rows * config.intermediate), d_attention(rows * attention.query_width()),
-      dq(rows * attention.query_width()), dk, dv;
-  PackedMatrix scratch;
+  auto& [hidden, normed, h, d_normed, dh, d_attention, dq, dk, dv, activations, packed_input, packed_middle] =
+      workspace_;
+  normed.resize(rows * width);
+  d_normed.resize(rows * width);
+  h.resize(rows * config.intermediate);
+  dh.resize(rows * config.intermediate);
+  d_attention.resize(rows * attention.query_width());
+  dq.resize(rows * attention.query_width());
+  // Gradients of layers that read the same x [rows, in], which is packed once for all.
+  struct Product {
+    const Linear* linear;
+    const float* dy;
+  };
+  const auto accumulate = [&](int64_t in, const float* x, std::initializer_list<Product> products) {
+    const auto first = std::find_if(products.begin(), products.end(),
+                                    [](const Product& product) { return product.linear->trained(); });
+    if (first == products.end()) return;
+    packed_input.pack_depths(first->linear->trained()->dtype, x, rows, in);
+    for (const Product& product : products)
+      product.linear->accumulate(rows, product.dy, x, packed_input, packed_middle);
+  };
   for (int64_t l = static_cast<int64_t>(layers.size()) - 1; l >= 0; --l) {
     check_cancelled();
     const Layer& layer = layers[l];
     LayerActivations& a = kept[l];
     swiglu(a.gate.data(), a.up.data(), rows * config.intermediate, h.data());
-    layer.down.accumulate(rows, dx.data(), h.data(), scratch);
-    layer.down.backward_input(rows, dx.data(), dh.data(), Store::assign);
+    accumulate(config.intermediate, h.data(), {{&layer.down, dx}});
+    layer.down.backward_input(rows, dx, dh.data(), Store::assign);
     swiglu_backward(a.gate.data(), a.up.data(), dh.data(), rows * config.intermediate, a.gate.data(),
                     a.up.data());
     rms_norm(a.middle.data(), layer.mlp_norm.value, config.norm_epsilon, rows, width, normed.data(), nullptr);
-    layer.gate.accumulate(rows, a.gate.data(), normed.data(), scratch);
-    layer.up.accumulate(rows, a.up.data(), normed.data(), scratch);
+    accumulate(width, normed.data(), {{&layer.gate, a.gate.data()}, {&layer.up, a.up.data()}});
     layer.gate.backward_input(rows, a.gate.data(), d_normed.data(), Store::assign);
     layer.up.backward_input(rows, a.up.data(), d_normed.data(), Store::add);
     rms_norm_backward(a.middle.data(), layer.mlp_norm.value, a.inverse_rms_2.data(), d_normed.data(), rows,
-                      width, dx.data(), layer.mlp_norm.gradient);
+                      width, dx, layer.mlp_norm.gradient);
 
-    layer.o.accumulate(rows, dx.data(), a.attention.data(), scratch);
-    layer.o.backward_input(rows, dx.data(), d_attention.data(), Store::assign);
+    accumulate(attention.query_width(), a.attention.data(), {{&layer.o, dx}});
+    layer.o.backward_input(rows, dx, d_attention.data(), Store::assign);
     dk.assign(rows * attention.kv_width(), 0.0f);
     dv.assign(rows * attention.kv_width(), 0.0f);
     attention_backward(attention, input.segments, input.roots, a.q.data(), a.k.data(), a.v.data(),
@@ -143,14 +163,12 @@ void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, s
          input.positions.data(), cosine.data(), sine.data(), true);
     rms_norm(a.input.data(), layer.attention_norm.value, config.norm_epsilon, rows, width, normed.data(),
              nullptr);
-    layer.q.accumulate(rows, dq.data(), normed.data(), scratch);
-    layer.k.accumulate(rows, dk.data(), normed.data(), scratch);
-    layer.v.accumulate(rows, dv.data(), normed.data(), scratch);
+    accumulate(width, normed.data(), {{&layer.q, dq.data()}, {&layer.k, dk.data()}, {&layer.v, dv.data()}});
     layer.q.backward_input(rows, dq.data(), d_normed.data(), Store::assign);
     layer.k.backward_input(rows, dk.data(), d_normed.data(), Store::add);
     layer.v.backward_input(rows, dv.data(), d_normed.data(), Store::add);
     rms_norm_backward(a.input.data(), layer.attention_norm.value, a.inverse_rms_1.data(), d_normed.data(),
-                      rows, width, dx.data(), layer.attention_norm.gradient);
+                      rows, width, dx, layer.attention_norm.gradient);
   }
   if (!embedding.gradient) return;
   for (int64_t i = 0; i < rows; ++i) {
@@ -159,7 +177,7 @@ void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, s
   }
 }
 
-std::vector<float> Network::decode(std::span<const int32_t> tokens, std::span<KvCache* const> caches) {
+const std::vector<float>& Network::decode(std::span<const int32_t> tokens, std::span<KvCache* const> caches) {
   const int64_t rows = static_cast<int64_t>(tokens.size()), width = config.hidden;
   std::vector<int32_t> positions(rows);
   int64_t last = 0;
@@ -169,42 +187,48 @@ std::vector<float> Network::decode(std::span<const int32_t> tokens, std::span<Kv
     last = std::max<int64_t>(last, positions[i]);
   }
   extend_rope(last + 1);
-  std::vector<float> x(rows * width), normed(rows * width), q(rows * attention.query_width()),
-      k(rows * attention.kv_width()), v(rows * attention.kv_width()),
-      attended(rows * attention.query_width()), inverse_rms, gate, up;
+  std::vector<float>&x = workspace_.hidden, &normed = workspace_.normed;
+  LayerActivations& a = workspace_.layer;
+  x.resize(rows * width);
+  normed.resize(rows * width);
+  a.q.resize(rows * attention.query_width());
+  a.k.resize(rows * attention.kv_width());
+  a.v.resize(rows * attention.kv_width());
+  a.attention.resize(rows * attention.query_width());
   for (int64_t i = 0; i < rows; ++i)
     std::memcpy(&x[i * width], embedding.value + tokens[i] * width, width * sizeof(float));
   const int64_t group = attention.heads / attention.kv_heads, d = attention.head_dim;
   for (size_t l = 0; l < layers.size(); ++l) {
     const Layer& layer = layers[l];
     rms_norm(x.data(), layer.attention_norm.value, config.norm_epsilon, rows, width, normed.data(), nullptr);
-    layer.q.forward(rows, normed.data(), q.data(), true);
-    layer.k.forward(rows, normed.data(), k.data(), true);
-    layer.v.forward(rows, normed.data(), v.data(), true);
-    rope(q.data(), rows, attention.heads, d, attention.query_width(), positions.data(), cosine.data(),
+    layer.q.forward(rows, normed.data(), a.q.data(), true);
+    layer.k.forward(rows, normed.data(), a.k.data(), true);
+    layer.v.forward(rows, normed.data(), a.v.data(), true);
+    rope(a.q.data(), rows, attention.heads, d, attention.query_width(), positions.data(), cosine.data(),
          sine.data(), false);
-    rope(k.data(), rows, attention.kv_heads, d, attention.kv_width(), positions.data(), cosine.data(),
+    rope(a.k.data(), rows, attention.kv_heads, d, attention.kv_width(), positions.data(), cosine.data(),
          sine.data(), false);
     parallel_for(rows, [&](int64_t i, int) {
       thread_local std::vector<float> scores;
-      caches[i]->write(static_cast<int64_t>(l), positions[i], &k[i * attention.kv_width()],
-                       &v[i * attention.kv_width()]);
+      caches[i]->write(static_cast<int64_t>(l), positions[i], &a.k[i * attention.kv_width()],
+                       &a.v[i * attention.kv_width()]);
       for (int64_t kv_head = 0; kv_head < attention.kv_heads; ++kv_head) {
         const int64_t offset = i * attention.query_width() + kv_head * group * d;
-        caches[i]->attend(static_cast<int64_t>(l), kv_head, positions[i] + 1, &q[offset], &attended[offset],
+        caches[i]->attend(static_cast<int64_t>(l), kv_head, positions[i] + 1, &a.q[offset], &a.attention[offset],
                           scores);
       }
     });
-    layer.o.forward(rows, attended.data(), normed.data(), true);
+    layer.o.forward(rows, a.attention.data(), normed.data(), true);
     add(x.data(), normed.data(), rows * width);
-    mlp(layer, rows, true, x.data(), inverse_rms, gate, up);
+    mlp(layer, rows, true, x.data(), a);
   }
   for (int64_t i = 0; i < rows; ++i) caches[i]->set_length(positions[i] + 1);
   return x;
 }
 
-void Network::head_logits(int64_t rows, const float* hidden, std::vector<float>& logits) const {
-  std::vector<float> normed(rows * config.hidden);
+void Network::head_logits(int64_t rows, const float* hidden, std::vector<float>& logits) {
+  std::vector<float>& normed = workspace_.normed;
+  normed.resize(rows * config.hidden);
   rms_norm(hidden, final_norm.value, config.norm_epsilon, rows, config.hidden, normed.data(), nullptr);
   logits.resize(rows * config.vocabulary);
   head().forward(rows, normed.data(), logits.data(), Store::assign);

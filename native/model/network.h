@@ -39,6 +39,14 @@ struct Rows {
   void end_root() { roots.push_back(static_cast<int64_t>(segments.size())); }
 };
 
+// Buffers of the passes, kept from one call to the next: fresh pages cost as much time as a tenth of the
+// arithmetic.
+struct Workspace {
+  std::vector<float> hidden, normed, h, d_normed, dh, d_attention, dq, dk, dv;
+  LayerActivations layer;
+  PackedMatrix packed_input, packed_middle;
+};
+
 struct Network {
   ModelConfig config;
   AttentionShape attention;
@@ -51,23 +59,25 @@ struct Network {
   const Matrix& head() const { return config.tied_head ? embedding : head_matrix; }
   void extend_rope(int64_t positions);
 
-  // Hidden state before the final norm, [rows, hidden]. `keep` receives activations, or only feeds
-  // `on_layer`.
+  // Hidden state before the final norm, [rows, hidden], valid until the next pass. `keep` receives
+  // activations, or only feeds `on_layer`.
   using OnLayer = std::function<void(int64_t layer, const float* k, const float* v)>;
-  std::vector<float> forward(const Rows&, bool adapter, std::vector<LayerActivations>* keep,
+  const std::vector<float>& forward(const Rows&, bool adapter, std::vector<LayerActivations>* keep,
                              const OnLayer& on_layer = {});
-  // dx [rows, hidden]: gradient of the hidden state; accumulates every gradient below the final norm.
-  void backward(const Rows&, std::vector<LayerActivations>&, std::vector<float> dx);
+  // dx [rows, hidden]: gradient of the hidden state, overwritten on the way down; accumulates every gradient
+  // below the final norm.
+  void backward(const Rows&, std::vector<LayerActivations>&, float* dx);
 
   // Decode: one row per cache, at position caches[i]->length(); appends it to the cache. Returns hidden
-  // [rows, hidden].
-  std::vector<float> decode(std::span<const int32_t> tokens, std::span<KvCache* const> caches);
+  // [rows, hidden], valid until the next pass.
+  const std::vector<float>& decode(std::span<const int32_t> tokens, std::span<KvCache* const> caches);
   // Final norm and head: logits [rows, vocabulary].
-  void head_logits(int64_t rows, const float* hidden, std::vector<float>& logits) const;
+  void head_logits(int64_t rows, const float* hidden, std::vector<float>& logits);
 
  private:
-  void mlp(const Layer&, int64_t rows, bool adapter, float* x, std::vector<float>& inverse_rms,
-           std::vector<float>& gate, std::vector<float>& up);
+  void mlp(const Layer&, int64_t rows, bool adapter, float* x, LayerActivations&);
+
+  Workspace workspace_;
 };
 
 }  // namespace adjudge

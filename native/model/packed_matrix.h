@@ -14,6 +14,10 @@ class PackedMatrix {
  public:
   // Column j, depth p <- b[j * column_stride + p * depth_stride], for n columns of k depths.
   void pack(Dtype dtype, const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k);
+  // x [depths, columns] row-major: the B of a product that adds up over rows, such as a weight's gradient.
+  void pack_depths(Dtype dtype, const float* x, int64_t depths, int64_t columns) {
+    pack(dtype, x, 1, columns, columns, depths);
+  }
   // c[m, n] (row stride n) = or += a[m, k] (element i, p at a[i * row_stride + p * depth_stride]) · this.
   void multiply(int64_t m, const float* a, int64_t row_stride, int64_t depth_stride, float* c,
                 Store store) const;
