@@ -18,7 +18,7 @@ constexpr int64_t row_block = 96;      // a block of A, 192 KiB, and a panel sta
 constexpr int64_t column_block = 512;  // upper bound; smaller when there are few tiles for the threads
 constexpr int64_t max_width = 32;
 constexpr int64_t tiles_per_thread = 6;
-constexpr int64_t shared_rows = 1 << 21;  // most elements of A that are packed for all tiles at once
+constexpr int64_t shared_rows = 1 << 22;  // most elements of A that are packed for all tiles at once
 constexpr int64_t serial_rows = 1 << 15;
 
 GemmKernels select() {
@@ -141,7 +141,12 @@ void block(const Problem<Element>& problem, const Element* packed_rows, int64_t 
       const Element* panel =
           problem.packed + (column_begin + column) * problem.elements + depth_begin * width;
       const int64_t valid = std::min(width, columns - column);
+      // The pieces fetch the next panel between them, a share each, so that memory is asked evenly.
+      const bool another = column + width < columns;
+      const auto* next = reinterpret_cast<const char*>(another ? panel + width * problem.elements : panel);
+      const int64_t line_step = another ? width * sizeof(Element) / split.pieces : 0;
       for (int64_t piece = 0; piece < split.pieces; ++piece) {
+        const Ahead ahead{next + piece * depth * line_step, line_step};
         const int64_t first = split.begin(piece);
         const int64_t count = split.begin(piece + 1) - first;
         const Element* a = own ? own + first * depth
@@ -149,7 +154,7 @@ void block(const Problem<Element>& problem, const Element* packed_rows, int64_t 
         float* c = problem.c + (row_begin + first) * problem.ldc + column_begin + column;
         if (through_sums) {
           float* sum = partial + first * sums_stride + column;
-          multiply(count, depth, a, panel, sum, sums_stride, resume, false);
+          multiply(count, depth, a, panel, sum, sums_stride, resume, false, ahead);
           if (!last) continue;
           for (int64_t i = 0; i < count; ++i) {
             for (int64_t j = 0; j < valid; ++j) c[i * problem.ldc + j] += sum[i * sums_stride + j];
@@ -158,7 +163,7 @@ void block(const Problem<Element>& problem, const Element* packed_rows, int64_t 
         }
         const bool accumulate = problem.store == Store::add;
         if (valid == width) {
-          multiply(count, depth, a, panel, c, problem.ldc, resume, accumulate);
+          multiply(count, depth, a, panel, c, problem.ldc, resume, accumulate, ahead);
           continue;
         }
         if (resume || accumulate) {
@@ -167,7 +172,7 @@ void block(const Problem<Element>& problem, const Element* packed_rows, int64_t 
             std::fill(edge + i * width + valid, edge + (i + 1) * width, 0.0f);
           }
         }
-        multiply(count, depth, a, panel, edge, width, resume, accumulate);
+        multiply(count, depth, a, panel, edge, width, resume, accumulate, ahead);
         for (int64_t i = 0; i < count; ++i)
           std::memcpy(c + i * problem.ldc, edge + i * width, valid * sizeof(float));
       }
@@ -186,7 +191,9 @@ struct Tiling {
     units = ceil_div(m, unit_rows);
     row_tiles = ceil_div(units, row_block / unit_rows);
     const int64_t wanted = ceil_div(workers * tiles_per_thread, row_tiles);
-    columns = std::clamp(ceil_div(ceil_div(n, wanted), width) * width, 2 * width, column_block);
+    // Column tiles of about one size: the last one to finish keeps the others waiting least.
+    const int64_t tiles = std::max(ceil_div(n, column_block), std::min(wanted, ceil_div(n, width)));
+    columns = ceil_div(ceil_div(n, tiles), width) * width;
     items = row_tiles * ceil_div(n, columns);
   }
   int64_t row(int64_t row_tile) const { return units * row_tile / row_tiles * unit_rows; }

@@ -54,7 +54,7 @@ inline __attribute__((always_inline)) void step(const uint32_t* a, const uint32_
 
 template <int rows, class Element>
 void tile_rows(int64_t depth, const Element* a, const Element* panel, float* c, int64_t ldc, bool resume,
-               bool accumulate) {
+               bool accumulate, Ahead ahead) {
   __m256 sum[rows][2];
 #pragma GCC unroll 6
   for (int i = 0; i < rows; ++i) {
@@ -64,6 +64,8 @@ void tile_rows(int64_t depth, const Element* a, const Element* panel, float* c, 
 #pragma GCC unroll 4
   for (int64_t p = 0; p < depth; ++p) {
     _mm_prefetch(reinterpret_cast<const char*>(panel) + 1024, _MM_HINT_T0);
+    _mm_prefetch(ahead.next, _MM_HINT_T1);
+    ahead.next += ahead.step;
     step<rows>(a, panel, sum);
     panel += width;
     a += rows;
@@ -83,11 +85,11 @@ void tile_rows(int64_t depth, const Element* a, const Element* panel, float* c, 
 // `rows` from 1 to 6.
 template <class Element, int most = 6>
 void tile(int64_t rows, int64_t depth, const Element* a, const Element* panel, float* c, int64_t ldc,
-          bool resume, bool accumulate) {
+          bool resume, bool accumulate, Ahead ahead) {
   if constexpr (most > 1) {
-    if (rows < most) return tile<Element, most - 1>(rows, depth, a, panel, c, ldc, resume, accumulate);
+    if (rows < most) return tile<Element, most - 1>(rows, depth, a, panel, c, ldc, resume, accumulate, ahead);
   }
-  tile_rows<most>(depth, a, panel, c, ldc, resume, accumulate);
+  tile_rows<most>(depth, a, panel, c, ldc, resume, accumulate, ahead);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #include <immintrin.h>
 
 #include "native/cpu/gemm_kernels.h"
-#include "native/cpu/pack_avx.h"
+#include "native/cpu/pack_avx512.h"
 #include "native/cpu/tile_avx512.h"
 
 namespace adjudge {

@@ -4,13 +4,20 @@
 
 namespace adjudge {
 
+// Memory that a tile asks for while it runs, so that it is near when its turn comes: a line of 64 bytes at
+// `next` and `step` bytes further at each depth.
+struct Ahead {
+  const char* next;
+  int64_t step;
+};
+
 // c[rows, panel_width] (row stride ldc) from a packed [depth, rows] and one panel [depth, panel_width].
 // resume: the chains start at c, else at 0. accumulate: the finished chains are added to c, else stored.
 // Element float: one depth per element. Element uint32_t: two depths, as bfloat16; the chain takes them one
 // by one.
 template <class Element>
 using Tile = void (*)(int64_t rows, int64_t depth, const Element* a, const Element* panel, float* c,
-                      int64_t ldc, bool resume, bool accumulate);
+                      int64_t ldc, bool resume, bool accumulate, Ahead ahead);
 
 // See pack_scalar.h.
 template <class Element>

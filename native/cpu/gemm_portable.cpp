@@ -29,7 +29,7 @@ void tile_rows(int64_t depth, const float* a, const float* panel, float* c, int6
 }
 
 void tile(int64_t rows, int64_t depth, const float* a, const float* panel, float* c, int64_t ldc, bool resume,
-          bool accumulate) {
+          bool accumulate, Ahead) {
   switch (rows) {
     case 1:
       return tile_rows<1>(depth, a, panel, c, ldc, resume, accumulate);
@@ -57,7 +57,7 @@ float odd_of(uint32_t word) {
 }
 
 void bfloat16_tile(int64_t rows, int64_t depth, const uint32_t* a, const uint32_t* panel, float* c,
-                   int64_t ldc, bool resume, bool accumulate) {
+                   int64_t ldc, bool resume, bool accumulate, Ahead) {
   for (int64_t i = 0; i < rows; ++i) {
     float sum[width];
     for (int j = 0; j < width; ++j) sum[j] = resume ? c[i * ldc + j] : 0.0f;

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "native/cpu/gemm_kernels.h"
+
 namespace adjudge {
 namespace {
 
@@ -14,7 +16,7 @@ constexpr int width = 32;
 
 template <int rows, class Step, class Element>
 void tile_rows(int64_t depth, const Element* a, const Element* panel, float* c, int64_t ldc, bool resume,
-               bool accumulate) {
+               bool accumulate, Ahead ahead) {
   __m512 sum[rows][2];
 #pragma GCC unroll 12
   for (int i = 0; i < rows; ++i) {
@@ -24,6 +26,8 @@ void tile_rows(int64_t depth, const Element* a, const Element* panel, float* c, 
 #pragma GCC unroll 4
   for (int64_t p = 0; p < depth; ++p) {
     _mm_prefetch(reinterpret_cast<const char*>(panel) + 2048, _MM_HINT_T0);
+    _mm_prefetch(ahead.next, _MM_HINT_T1);
+    ahead.next += ahead.step;
     Step::template run<rows>(a, panel, sum);
     panel += width;
     a += rows;
@@ -43,11 +47,11 @@ void tile_rows(int64_t depth, const Element* a, const Element* panel, float* c, 
 // The tile of a GemmKernels table: `rows` from 1 to 12.
 template <class Step, class Element, int most = 12>
 void tile(int64_t rows, int64_t depth, const Element* a, const Element* panel, float* c, int64_t ldc,
-          bool resume, bool accumulate) {
+          bool resume, bool accumulate, Ahead ahead) {
   if constexpr (most > 1) {
-    if (rows < most) return tile<Step, Element, most - 1>(rows, depth, a, panel, c, ldc, resume, accumulate);
+    if (rows < most) return tile<Step, Element, most - 1>(rows, depth, a, panel, c, ldc, resume, accumulate, ahead);
   }
-  tile_rows<most, Step>(depth, a, panel, c, ldc, resume, accumulate);
+  tile_rows<most, Step>(depth, a, panel, c, ldc, resume, accumulate, ahead);
 }
 
 }  // namespace

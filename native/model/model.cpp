@@ -13,7 +13,7 @@ namespace adjudge {
 namespace {
 
 constexpr int64_t row_budget = 1024;  // rows of a micro-batch: part of what makes a run's bits, so fixed
-constexpr int64_t head_chunk = 128;   // rows whose logits exist at once
+constexpr int64_t head_chunk = 256;   // rows whose logits exist at once
 
 void gather_hidden(const MicroBatch& part, int64_t first, int64_t count, int64_t width,
                    const std::vector<float>& x, std::vector<float>& hidden) {
