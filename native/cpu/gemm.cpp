@@ -130,7 +130,7 @@ void block(const Problem<Element>& problem, const Element* packed_rows, int64_t 
   int64_t depth_begin = 0;
   do {
     const int64_t depth = std::min(step, problem.elements - depth_begin);
-    const bool resume = depth_begin > 0;
+    const bool resume = depth_begin > 0 || problem.store == Store::resume;
     const bool last = depth_begin + depth >= problem.elements;
     for (int64_t piece = 0; own && piece < split.pieces; ++piece) {
       const int64_t first = split.begin(piece);

@@ -22,11 +22,12 @@ void pack(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n
 void pack_serial(const float* b, int64_t column_stride, int64_t depth_stride, int64_t n, int64_t k,
                  float* packed);
 
-enum class Store { assign, add };
+enum class Store { assign, add, resume };
 
 // C[m,n] (row stride ldc) = or += A[m,k] (element i,p at a[i * row_stride + p * depth_stride], one of the
 // strides being 1) · packed B[k,n]. Each output is one chain of multiply-adds over p ascending from 0;
-// Store::add adds the finished chain to C. Parallel over tiles of C.
+// Store::add adds the finished chain to C, Store::resume starts it at C, as if C's depths came before these.
+// Parallel over tiles of C.
 void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t row_stride, int64_t depth_stride,
           const float* packed, float* c, int64_t ldc, Store store);
 // The same in bfloat16: A is rounded on the way, to nearest even.

@@ -158,10 +158,11 @@ int64_t KvCache::value_floats() const {
 }
 
 void KvCache::reserve(int64_t positions) {
+  positions -= start_;
   if (positions <= capacity_) return;
   const int64_t panel = panel_width(), panels = (shape_.head_dim + panel - 1) / panel,
                 heads = layers_ * shape_.kv_heads;
-  KvCache grown(shape_, layers_);
+  KvCache grown(shape_, layers_, prefix_);
   grown.capacity_ = (std::max(positions, capacity_ * 3 / 2) + panel - 1) / panel * panel;
   grown.length_ = length_;
   grown.keys_.assign(heads * grown.key_floats(), 0.0f);
@@ -177,6 +178,7 @@ void KvCache::reserve(int64_t positions) {
 
 void KvCache::write(int64_t layer, int64_t position, const float* k, const float* v) {
   const int64_t panel = panel_width(), d = shape_.head_dim;
+  position -= start_;
   for (int64_t kv_head = 0; kv_head < shape_.kv_heads; ++kv_head) {
     const int64_t head = layer * shape_.kv_heads + kv_head;
     float* keys = &keys_[head * key_floats() + position / panel * panel * d + position % panel];
@@ -187,16 +189,30 @@ void KvCache::write(int64_t layer, int64_t position, const float* k, const float
   }
 }
 
+void KvCache::score(int64_t head, int64_t keys, const float* q, float* scores, int64_t stride) const {
+  const int64_t d = shape_.head_dim, group = shape_.heads / shape_.kv_heads;
+  gemm_serial(group, keys, d, q, d, 1, &keys_[head * key_floats()], scores, stride, Store::assign);
+}
+
+void KvCache::sum(int64_t head, int64_t keys, const float* weights, int64_t stride, float* out,
+                  Store store) const {
+  const int64_t panel = panel_width(), d = shape_.head_dim, group = shape_.heads / shape_.kv_heads;
+  for (int64_t column = 0; column < d; column += panel)
+    gemm_serial(group, std::min(panel, d - column), keys, weights, stride, 1,
+                &values_[head * value_floats() + column * capacity_], out + column, d, store);
+}
+
 void KvCache::attend(int64_t layer, int64_t kv_head, int64_t keys, const float* q, float* out,
                      std::vector<float>& scores) const {
-  const int64_t panel = panel_width(), d = shape_.head_dim, group = shape_.heads / shape_.kv_heads;
-  const int64_t head = layer * shape_.kv_heads + kv_head, stride = padded(keys);
+  const int64_t group = shape_.heads / shape_.kv_heads, stride = padded(keys);
+  const int64_t head = layer * shape_.kv_heads + kv_head, own = keys - start_;
   scores.resize(group * stride);
-  gemm_serial(group, keys, d, q, d, 1, &keys_[head * key_floats()], scores.data(), stride, Store::assign);
+  if (prefix_) prefix_->score(head, start_, q, scores.data(), stride);
+  score(head, own, q, &scores[start_], stride);
   for (int64_t g = 0; g < group; ++g) softmax_row(&scores[g * stride], keys, stride, shape_.scale());
-  for (int64_t column = 0; column < d; column += panel)
-    gemm_serial(group, std::min(panel, d - column), keys, scores.data(), stride, 1,
-                &values_[head * value_floats() + column * capacity_], out + column, d, Store::assign);
+  // One chain over all positions, whoever holds them.
+  if (prefix_) prefix_->sum(head, start_, scores.data(), stride, out, Store::assign);
+  sum(head, own, &scores[start_], stride, out, prefix_ ? Store::resume : Store::assign);
 }
 
 }  // namespace adjudge

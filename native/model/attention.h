@@ -4,8 +4,12 @@
 // as training over rows.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
+
+#include "../cpu/gemm.h"
 
 namespace adjudge {
 
@@ -32,13 +36,20 @@ void attention_backward(const AttentionShape&, std::span<const Segment>, std::sp
                         const float* q, const float* k, const float* v, const float* out, const float* d_out,
                         const float* log_sum_exp, float* dq, float* dk, float* dv);
 
-// Keys and values of one sequence, kept packed for the GEMM: a key costs no repacking at later steps.
+// Keys and values of one sequence, kept packed for the GEMM: a key costs no repacking at later steps. The
+// completions of a prompt share its cache as their prefix, and hold only what comes after it.
 class KvCache {
  public:
-  KvCache(const AttentionShape& shape, int64_t layers) : shape_(shape), layers_(layers) {}
+  KvCache(const AttentionShape& shape, int64_t layers, std::shared_ptr<const KvCache> prefix = nullptr)
+      : shape_(shape),
+        layers_(layers),
+        prefix_(std::move(prefix)),
+        start_(prefix_ ? prefix_->length() : 0),
+        length_(start_) {}
+  // Positions held, with the prefix.
   int64_t length() const { return length_; }
   void reserve(int64_t positions);
-  // Rows [kv_width] of k and v for one position below capacity.
+  // Rows [kv_width] of k and v for one position after the prefix, below what was reserved.
   void write(int64_t layer, int64_t position, const float* k, const float* v);
   void set_length(int64_t length) { length_ = length; }
   // One query row over the first `keys` positions, for one kv head: q, out [heads/kv_heads, head_dim] of that
@@ -49,8 +60,15 @@ class KvCache {
  private:
   int64_t key_floats() const;    // per layer and kv head
   int64_t value_floats() const;  // per layer and kv head
+  // Scores of the first `keys` positions held here, and the sums of values that they weigh.
+  void score(int64_t head, int64_t keys, const float* q, float* scores, int64_t stride) const;
+  void sum(int64_t head, int64_t keys, const float* weights, int64_t stride, float* out, Store store) const;
   AttentionShape shape_;
-  int64_t layers_, length_ = 0, capacity_ = 0;
+  int64_t layers_;
+  std::shared_ptr<const KvCache> prefix_;  // has no prefix itself
+  int64_t start_;                          // position of the first row held here
+  int64_t length_;
+  int64_t capacity_ = 0;  // rows
   std::vector<float> keys_, values_;
 };
 

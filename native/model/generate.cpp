@@ -1,5 +1,5 @@
 // Continuous batch: a finished sequence gives up its row to the next one at once; a prompt is prefilled once
-// and its keys and values are copied to its completions.
+// and its completions share its keys and values.
 #include <algorithm>
 #include <cstring>
 
@@ -22,7 +22,7 @@ struct Sequence {
 
 // The prompts that are being admitted, with their last hidden state.
 struct Prefilled {
-  KvCache cache;
+  std::shared_ptr<KvCache> cache;
   std::vector<float> logits;
 };
 
@@ -68,7 +68,8 @@ class Generation {
       std::vector<std::unique_ptr<Sequence>> fresh;
       while (next_completion_ < options_.completions &&
              static_cast<int64_t>(active_.size() + fresh.size()) < options_.max_batch) {
-        auto sequence = std::make_unique<Sequence>(Sequence{{}, prefilled_->cache, {}, {}});
+        auto sequence = std::make_unique<Sequence>(
+            Sequence{{}, KvCache(network_.attention, network_.config.layers, prefilled_->cache), {}, {}});
         sequence->result.prompt = next_prompt_;
         sequence->result.index = next_completion_++;
         if (options_.repetition_penalty != 1.0f) {
@@ -87,18 +88,21 @@ class Generation {
         ++next_prompt_;
       }
       choose(fresh, logits);
-      for (auto& sequence : fresh)
-        if (sequence) active_.push_back(std::move(sequence));
+      for (auto& sequence : fresh) {
+        if (!sequence) continue;
+        sequence->cache.reserve(sequence->cache.length() + std::min(options_.max_tokens, reserved_tokens));
+        active_.push_back(std::move(sequence));
+      }
     }
   }
 
   void prefill() {
     std::lock_guard lock(state_.mutex);
     auto text = prompt(next_prompt_);
-    prefilled_ =
-        std::make_unique<Prefilled>(Prefilled{KvCache(network_.attention, network_.config.layers), {}});
+    const auto cache = std::make_shared<KvCache>(network_.attention, network_.config.layers);
+    prefilled_ = std::make_unique<Prefilled>(Prefilled{cache, {}});
     const int64_t length = static_cast<int64_t>(text.size());
-    prefilled_->cache.reserve(length + std::min(options_.max_tokens, reserved_tokens));
+    cache->reserve(length);
     Rows rows;
     rows.append(text, 0, 0);
     rows.end_root();
@@ -106,9 +110,9 @@ class Generation {
     const std::vector<float>& x =
         network_.forward(rows, true, nullptr, [&](int64_t layer, const float* k, const float* v) {
           for (int64_t i = 0; i < length; ++i)
-            prefilled_->cache.write(layer, i, k + i * width, v + i * width);
+            cache->write(layer, i, k + i * width, v + i * width);
         });
-    prefilled_->cache.set_length(length);
+    cache->set_length(length);
     network_.head_logits(1, &x[(length - 1) * network_.config.hidden], prefilled_->logits);
   }
 

@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, CpuGemm,
                                          Shape{5, 31, 256}, Shape{6, 64, 257}, Shape{7, 15, 600},
                                          Shape{11, 40, 64}, Shape{13, 70, 513}, Shape{25, 65, 300},
                                          Shape{97, 130, 259}, Shape{200, 47, 40}, Shape{4, 5, 0},
-                                         Shape{24, 1100, 3}));
+                                         Shape{24, 1100, 3}, Shape{14, 45, 1101}));
 
 template <class Element>
 void expect_rows_alone(int64_t k) {
@@ -132,6 +132,25 @@ TEST(CpuGemmBits, TheSerialProductHasTheSameBits) {
     gemm(m, n, k, a.data(), k, 1, b_packed.data(), parallel.data(), n, store);
     gemm_serial(m, n, k, a.data(), k, 1, b_packed.data(), serial.data(), n, store);
     EXPECT_EQ(0, std::memcmp(serial.data(), parallel.data(), parallel.size() * sizeof(float)));
+  }
+}
+
+TEST(CpuGemmBits, AResumedProductHasTheBitsOfTheWhole) {
+  const int64_t m = 27, n = 77, k = 700;
+  const auto a = random_floats(m * k, 4), b = random_floats(n * k, 5);
+  std::vector<float> whole(m * n);
+  const auto b_packed = packed<float>(b, k, 1, n, k);
+  gemm(m, n, k, a.data(), k, 1, b_packed.data(), whole.data(), n, Store::assign);
+  for (const int64_t cut : {int64_t{1}, int64_t{79}, int64_t{513}, k}) {
+    std::vector<float> parts(m * n, 0.0f);
+    const auto multiply = [&](int64_t begin, int64_t depth) {
+      std::vector<float> panels(packed_floats(n, depth));
+      pack(b.data() + begin, k, 1, n, depth, panels.data());
+      gemm_serial(m, n, depth, a.data() + begin, k, 1, panels.data(), parts.data(), n, Store::resume);
+    };
+    multiply(0, cut);
+    multiply(cut, k - cut);
+    EXPECT_EQ(0, std::memcmp(parts.data(), whole.data(), whole.size() * sizeof(float))) << "cut at " << cut;
   }
 }
 
