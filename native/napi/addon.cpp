@@ -4,6 +4,7 @@
 namespace adjudge {
 
 void register_rl(Napi::Env env, Napi::Object exports);
+void register_rl_replay(Napi::Env env, Napi::Object exports);
 
 namespace {
 
@@ -13,6 +14,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_parameters(env, exports);
   export_files(env, exports);
   register_rl(env, exports);
+  register_rl_replay(env, exports);
   return exports;
 }
 
