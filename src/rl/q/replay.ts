@@ -174,7 +174,8 @@ export class ReplayBuffer<Fields extends ReplayFields> {
     if (errors && errors.length !== count) {
       throw invalid(`errors: expected ${count} values (one per row) and got ${errors.length}`)
     }
-    const indices = Int32Array.from({ length: count }, (_, row) => (this.#next + row) % this.capacity)
+    const indices = new Int32Array(count)
+    for (let row = 0; row < count; row++) indices[row] = (this.#next + row) % this.capacity
     const size = Math.min(this.capacity, this.#size + count)
     // Priorities first: an error that is not finite is refused there, and the buffer stays as it was.
     if (this.#priorities && count > 0) {
@@ -206,7 +207,8 @@ export class ReplayBuffer<Fields extends ReplayFields> {
 
   #countRows(rows: { [Name in keyof Fields]: ArrayLike<number> }): number {
     for (const name of Object.keys(rows)) {
-      if (!this.#rows.has(name)) throw invalid(`${name}: the buffer has no such field (${[...this.#rows.keys()].join(', ')})`)
+      if (!this.#rows.has(name))
+        throw invalid(`${name}: the buffer has no such field (${[...this.#rows.keys()].join(', ')})`)
     }
     let count: number | undefined
     for (const [name, { width }] of this.#rows) {
@@ -219,7 +221,9 @@ export class ReplayBuffer<Fields extends ReplayFields> {
       count ??= values.length / width
     }
     if ((count ?? 0) > this.capacity) {
-      throw invalid(`${String([...this.#rows.keys()][0])}: ${count} rows at once, more than the capacity of ${this.capacity}`)
+      throw invalid(
+        `${String([...this.#rows.keys()][0])}: ${count} rows at once, more than the capacity of ${this.capacity}`
+      )
     }
     return count ?? 0
   }
@@ -264,7 +268,8 @@ export class ReplayBuffer<Fields extends ReplayFields> {
   /** Entries by slot, copied. @throws AdjudgeError `ARGUMENT_INVALID` for a slot without an entry. */
   rows(indices: Int32Array): ReplayRows<Fields> {
     const outside = indices.findIndex((index) => index < 0 || index >= this.#size)
-    if (outside >= 0) throw invalid(`indices[${outside}] is ${indices[outside]}, expected a slot from 0 to ${this.#size - 1}`)
+    if (outside >= 0)
+      throw invalid(`indices[${outside}] is ${indices[outside]}, expected a slot from 0 to ${this.#size - 1}`)
     const result: Record<string, RowArray> = {}
     for (const [name, { width, values }] of this.#rows) {
       const Type = values.constructor as new (length: number) => RowArray
