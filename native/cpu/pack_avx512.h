@@ -4,7 +4,6 @@
 #pragma once
 #include <immintrin.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -12,7 +11,7 @@ namespace adjudge {
 namespace {
 
 inline __attribute__((always_inline)) __mmask16 first_lanes(int64_t count) {
-  return static_cast<__mmask16>((1u << std::clamp<int64_t>(count, 0, 16)) - 1);
+  return count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
 }
 
 // bfloat16 bits of 16 floats in the high halves of 16 words, as f32_to_bf16 of native/core/half.h; the low
@@ -76,7 +75,7 @@ void pack_depth(const float* source, int64_t row_stride, int64_t rows, int64_t d
     for (int64_t i = 0; i < 16; ++i)
       block[i] = i < rows ? load_depths(source + i * row_stride + p, depth - p, Element{}) : _mm512_setzero_si512();
     transpose_block(block);
-    const int64_t elements = std::min<int64_t>(16, (depth - p + depths - 1) / depths);
+    const int64_t rest = (depth - p + depths - 1) / depths, elements = rest < 16 ? rest : 16;
     Element* out = target + p / depths * target_stride;
     for (int64_t j = 0; j < elements; ++j) _mm512_mask_storeu_epi32(out + j * target_stride, lanes, block[j]);
   }

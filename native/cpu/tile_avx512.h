@@ -18,6 +18,12 @@ template <int rows, class Step, class Element>
 void tile_rows(int64_t depth, const Element* a, const Element* panel, float* c, int64_t ldc, bool resume,
                bool accumulate, Ahead ahead) {
   __m512 sum[rows][2];
+  // C is wanted at the end: its rows lie far apart, and come while the depths are added up.
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; ++i) {
+    _mm_prefetch(reinterpret_cast<const char*>(c + i * ldc), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(c + i * ldc + 16), _MM_HINT_T0);
+  }
 #pragma GCC unroll 12
   for (int i = 0; i < rows; ++i) {
     sum[i][0] = resume ? _mm512_loadu_ps(c + i * ldc) : _mm512_setzero_ps();

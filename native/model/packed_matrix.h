@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "../core/page_allocator.h"
 #include "../cpu/gemm.h"
 
 namespace adjudge {
@@ -26,8 +27,8 @@ class PackedMatrix {
  private:
   Dtype dtype_ = Dtype::float32;
   int64_t n_ = 0, k_ = 0;
-  std::vector<float> floats_;
-  std::vector<uint32_t> words_;
+  std::vector<float, PageAllocator<float>> floats_;
+  std::vector<uint32_t, PageAllocator<uint32_t>> words_;
 };
 
 }  // namespace adjudge

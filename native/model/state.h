@@ -3,6 +3,7 @@
 #include <mutex>
 #include <vector>
 
+#include "../core/page_allocator.h"
 #include "model.h"
 #include "network.h"
 
@@ -11,7 +12,7 @@ namespace adjudge {
 struct Model::Impl {
   Network network;
   std::vector<Parameter> parameters;
-  std::vector<std::vector<float>> memory;  // one block per value, gradient or moment
+  std::vector<std::vector<float, PageAllocator<float>>> memory;  // one block per value, gradient or moment
   int64_t step_count = 0;
   // Kept from one micro-batch to the next: fresh pages cost as much time as a tenth of the arithmetic.
   std::vector<LayerActivations> activations;
