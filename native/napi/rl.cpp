@@ -106,11 +106,40 @@ rl::KlRule kl_rule(const Napi::Object& from) {
   return rule;
 }
 
+rl::GammaWeight gamma_weight(const Napi::Object& from) {
+  rl::GammaWeight weight;
+  weight.shape_positive = number(from, "shapePositive", weight.shape_positive);
+  weight.rate_positive = number(from, "ratePositive", weight.rate_positive);
+  weight.shape_negative = number(from, "shapeNegative", weight.shape_negative);
+  weight.rate_negative = number(from, "rateNegative", weight.rate_negative);
+  weight.masked_importance = boolean(from, "maskedImportance", false);
+  return weight;
+}
+
+rl::CovarianceRule covariance_rule(const Napi::Object& from) {
+  rl::CovarianceRule rule;
+  rule.share = number(from, "share", rule.share);
+  rule.low = number(from, "low", rule.low);
+  rule.high = number(from, "high", rule.high);
+  rule.kl_coefficient = number(from, "klCoefficient", rule.kl_coefficient);
+  return rule;
+}
+
 rl::LossRule loss_rule(const Napi::Object& from) {
   using namespace rl;
   LossRule rule;
   rule.kind = choice<LossKind>(from, "kind",
-                               {{"policy_gradient", LossKind::policy_gradient}, {"clip", LossKind::clip}});
+                               {{"policy_gradient", LossKind::policy_gradient},
+                                {"clip", LossKind::clip},
+                                {"cispo", LossKind::cispo},
+                                {"sapo", LossKind::sapo},
+                                {"vespo", LossKind::vespo},
+                                {"gmpo", LossKind::gmpo},
+                                {"dppo_tv", LossKind::dppo_tv},
+                                {"dppo_kl", LossKind::dppo_kl},
+                                {"dro", LossKind::dro},
+                                {"clip_cov", LossKind::clip_cov},
+                                {"kl_cov", LossKind::kl_cov}});
   rule.ratio = choice<Ratio>(
       from, "ratio",
       {{"token", Ratio::token}, {"sequence", Ratio::sequence}, {"sequence_sum", Ratio::sequence_sum}});
@@ -122,6 +151,15 @@ rl::LossRule loss_rule(const Napi::Object& from) {
   rule.ratio_cap = number(from, "ratioCap", INFINITY);
   rule.log_ratio_low = number(from, "logRatioLow", -INFINITY);
   rule.log_ratio_high = number(from, "logRatioHigh", INFINITY);
+  rule.keep_ratio_low = number(from, "keepRatioLow", 0);
+  rule.keep_ratio_high = number(from, "keepRatioHigh", INFINITY);
+  rule.off_policy_threshold = number(from, "offPolicyThreshold", INFINITY);
+  rule.temperature_positive = number(from, "temperaturePositive", rule.temperature_positive);
+  rule.temperature_negative = number(from, "temperatureNegative", rule.temperature_negative);
+  rule.gamma_weight = gamma_weight(part(from, "gammaWeight"));
+  rule.quadratic_coefficient = number(from, "quadraticCoefficient", rule.quadratic_coefficient);
+  rule.covariance = covariance_rule(part(from, "covariance"));
+  rule.top_entropy_quantile = number(from, "topEntropyQuantile", 1);
   rule.kl = kl_rule(part(from, "kl"));
   rule.entropy_coefficient = number(from, "entropyCoefficient", 0);
   rule.entropy_token_mean = boolean(from, "entropyTokenMean", false);
@@ -149,6 +187,9 @@ Napi::Value policy_loss(Napi::Env env, const Napi::Object& from, const Napi::Obj
   batch.reference_log_probs = data<Float>(input, "referenceLogProbs", tokens);
   batch.entropies = data<Float>(input, "entropies", tokens);
   batch.importance_weights = data<Float>(input, "importanceWeights", tokens);
+  batch.rollout_log_probs = data<Float>(input, "rolloutLogProbs", tokens);
+  batch.candidate_count = length_of(input, "candidateOrder");
+  batch.candidate_order = data<std::int32_t>(input, "candidateOrder", batch.candidate_count);
   batch.mask = data<std::uint8_t>(input, "mask", tokens);
   batch.advantages_per_token = boolean(input, "advantagesPerToken", false);
   batch.advantages = required<Float>(input, "advantages", batch.advantages_per_token ? tokens : batch.rows);
@@ -170,11 +211,20 @@ Napi::Value policy_loss(Napi::Env env, const Napi::Object& from, const Napi::Obj
   metrics.Set("clipLow", value.metrics.clip_low);
   metrics.Set("clipHigh", value.metrics.clip_high);
   metrics.Set("clipDual", value.metrics.clip_dual);
+  metrics.Set("clipLowMin", value.metrics.clip_low_min);
+  metrics.Set("clipHighMax", value.metrics.clip_high_max);
+  metrics.Set("clipToken", value.metrics.clip_token);
+  metrics.Set("clipBound", value.metrics.clip_bound);
+  metrics.Set("selected", value.metrics.selected);
+  metrics.Set("phi", value.metrics.phi);
+  metrics.Set("policyLoss", value.metrics.policy_loss);
   metrics.Set("kl", value.metrics.kl);
   metrics.Set("entropy", value.metrics.entropy);
   metrics.Set("ratioMean", value.metrics.ratio_mean);
   metrics.Set("ratioMax", value.metrics.ratio_max);
   metrics.Set("oldKl", value.metrics.old_kl);
+  metrics.Set("oldKlBounded", value.metrics.old_kl_bounded);
+  metrics.Set("oldKlAbsolute", value.metrics.old_kl_absolute);
   out.Set("loss", value.loss);
   out.Set("logProbGradients", gradients);
   out.Set("metrics", metrics);

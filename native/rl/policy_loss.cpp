@@ -3,41 +3,39 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rl/loss_clip.h"
+#include "rl/loss_geometric.h"
+#include "rl/loss_selection.h"
+#include "rl/loss_smooth.h"
+#include "rl/loss_weighted.h"
+
 namespace adjudge::rl {
 namespace {
 
-struct Surrogate {
-  double value;
-  double slope;  // with respect to the ratio
-  bool low;
-  bool high;
-  bool dual;
-};
-
-// max(-r A, -clip(r) A); at a tie the slope is the mean of both, as torch does.
-Surrogate surrogate_of(const LossRule& rule, double ratio, double advantage) {
-  const double low = 1 - rule.clip_low;
-  const double high = 1 + rule.clip_high;
-  const double capped = std::min(ratio, rule.ratio_cap);
-  const double clipped = std::min(std::max(ratio, low), high);
-  const double first = -advantage * capped;
-  const double second = -advantage * clipped;
-  const double first_slope = ratio <= rule.ratio_cap ? -advantage : 0;
-  const double second_slope = ratio >= low && ratio <= high ? -advantage : 0;
-  Surrogate result{std::max(first, second),
-                   first > second   ? first_slope
-                   : first < second ? second_slope
-                                    : (first_slope + second_slope) / 2,
-                   ratio < low && advantage<0, ratio> high && advantage > 0, false};
-  if (advantage < 0 && std::isfinite(rule.dual_clip)) {
-    const double limit = -advantage * rule.dual_clip;
-    if (limit < result.value) {
-      result.value = limit;
-      result.slope = 0;
-      result.dual = true;
-    }
+LossTerm term_of(const LossRule& rule, const LossToken& token) {
+  switch (rule.kind) {
+    case LossKind::clip:
+      return clip_term(rule, token);
+    case LossKind::cispo:
+      return cispo_term(rule, token);
+    case LossKind::sapo:
+      return sapo_term(rule, token);
+    case LossKind::vespo:
+      return weighted_log_prob(token, vespo_weight(rule.gamma_weight, token.row_log_weight, token.advantage));
+    case LossKind::dppo_tv:
+    case LossKind::dppo_kl:
+      return dppo_term(rule, token);
+    case LossKind::dro:
+      return dro_term(rule, token);
+    case LossKind::clip_cov:
+      return clip_cov_term(rule, token);
+    case LossKind::kl_cov:
+      return kl_cov_term(rule, token);
+    case LossKind::policy_gradient:
+    case LossKind::gmpo:  // by rows: Sweep::geometric
+      break;
   }
-  return result;
+  return weighted_log_prob(token, 1);
 }
 
 double inverse(double x) { return x > 0 ? 1 / x : 0; }
@@ -71,10 +69,29 @@ struct RowRatio {
   bool inside;   // log ratio within its bounds
 };
 
+// A row's geometric mean of held token ratios, times that of its importance weights (verl adds the constant).
+struct RowGeometric {
+  double value;
+  double divisor;  // tokens of the mean
+};
+constexpr double importance_floor = 1e-10;
+
+struct RowClips {
+  double low = 0;
+  double high = 0;
+  double dual = 0;
+  double phi = 0;  // vespo: sum of its tokens' weights
+};
+
 template <typename Float>
 class Sweep {
  public:
-  Sweep(const LossRule& rule, const LossBatch<Float>& batch) : rule_(rule), batch_(batch) {}
+  Sweep(const LossRule& rule, const LossBatch<Float>& batch) : rule_(rule), batch_(batch) {
+    kept_ = kept_tokens(rule, batch_);
+    if (!kept_.empty()) batch_.mask = kept_.data();
+    high_entropy_ = high_entropy_tokens(rule, batch_);
+    selected_ = covariance_tokens(rule, batch_);
+  }
 
   LossValue run(Float* gradients, Float* entropy_gradients) {
     Counts counts = count();
@@ -83,6 +100,7 @@ class Sweep {
     const Counts own = counts;
     if (batch_.batch_tokens >= 0) counts.tokens = batch_.batch_tokens;
     if (batch_.batch_sequences >= 0) counts.sequences = batch_.batch_sequences;
+    bonus_share_ = bonus_share();
     for (std::size_t i = 0; i < batch_.rows; ++i) row(i, counts, gradients, entropy_gradients);
     finish(own);
     return result_;
@@ -90,6 +108,9 @@ class Sweep {
 
  private:
   bool counted(std::int32_t t) const { return !batch_.mask || batch_.mask[t]; }
+
+  // Tokens of the policy term and the entropy bonus; the others still count in every divisor.
+  bool teaches(std::int32_t t) const { return high_entropy_.empty() || high_entropy_[t]; }
 
   double row_tokens(std::size_t i) const {
     double n = 0;
@@ -107,14 +128,34 @@ class Sweep {
     return counts;
   }
 
+  // A mean of the bonus is over the tokens of high entropy only: counted tokens per such token.
+  double bonus_share() const {
+    if (high_entropy_.empty() || !rule_.entropy_token_mean) return 1;
+    double chosen = 0;
+    for (const std::uint8_t one : high_entropy_) chosen += one;
+    return result_.metrics.tokens * inverse(chosen);
+  }
+
   double bounded(double log_ratio) const {
     return std::min(std::max(log_ratio, rule_.log_ratio_low), rule_.log_ratio_high);
+  }
+
+  double difference(std::int32_t t) const {
+    return static_cast<double>(batch_.log_probs[t]) - batch_.old_log_probs[t];
+  }
+
+  double advantage(std::size_t i, std::int32_t t) const {
+    return batch_.advantages[batch_.advantages_per_token ? static_cast<std::size_t>(t) : i];
+  }
+
+  double importance(std::int32_t t) const {
+    return batch_.importance_weights ? batch_.importance_weights[t] : 1.0;
   }
 
   RowRatio row_ratio(std::size_t i, double n) const {
     double sum = 0;
     for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
-      if (counted(t)) sum += static_cast<double>(batch_.log_probs[t]) - batch_.old_log_probs[t];
+      if (counted(t)) sum += difference(t);
     }
     const double log_ratio = rule_.ratio == Ratio::sequence ? sum * inverse(n) : sum;
     const double value = std::exp(bounded(log_ratio));
@@ -123,59 +164,114 @@ class Sweep {
     return {value, inside ? slope : 0, inside};
   }
 
+  // vespo: log of the product of a row's ratios and importance weights.
+  double row_log_weight(std::size_t i) const {
+    double sum = 0;
+    for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
+      if (batch_.importance_weights && (counted(t) || rule_.gamma_weight.masked_importance)) {
+        sum += vespo_bounded(std::log(importance(t)));
+      }
+      if (counted(t)) sum += std::min(std::max(difference(t), -vespo_log_limit), vespo_log_limit);
+    }
+    return vespo_bounded(sum);
+  }
+
+  RowGeometric row_geometric(std::size_t i, double n) const {
+    double sum = 0;
+    double weights = 0;
+    double taught = 0;
+    for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
+      if (!counted(t)) continue;
+      if (batch_.importance_weights) weights += std::log(importance(t) + importance_floor);
+      if (!teaches(t)) continue;
+      sum += held(i, t).value;
+      ++taught;
+    }
+    const double divisor = taught > 0 ? taught + rule_.token_epsilon : 1;
+    const double mean = sum / divisor + (n > 0 ? weights / (n + rule_.token_epsilon) : 0);
+    return {std::exp(mean), divisor};
+  }
+
+  HeldLogRatio held(std::size_t i, std::int32_t t) const {
+    return held_log_ratio(difference(t), advantage(i, t), rule_.clip_low, rule_.clip_high);
+  }
+
+  // A row that drifted from the policy that wrote it, per token of mean log-prob: its tokens with A < 0 are
+  // left out of the policy term (off-policy sequence masking, DeepSeek-V3.2).
+  bool drifted(std::size_t i, double n) const {
+    if (std::isinf(rule_.off_policy_threshold)) return false;
+    const Float* rollout = batch_.rollout_log_probs ? batch_.rollout_log_probs : batch_.old_log_probs;
+    double sum = 0;
+    for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
+      if (!counted(t) || std::isnan(rollout[t])) continue;
+      sum += static_cast<double>(rollout[t]) - batch_.log_probs[t];
+    }
+    return sum * inverse(n) > rule_.off_policy_threshold;
+  }
+
+  // The loss of a row without a counted token, where such rows count: that of a ratio of 1.
+  void empty_row(std::size_t i, const Counts& counts) {
+    if (batch_.advantages_per_token || !rule_.count_empty_rows) return;
+    if (rule_.kind == LossKind::vespo) {
+      phi_ += vespo_weight(rule_.gamma_weight, 0, batch_.advantages[i]);
+      ++phi_count_;
+    }
+    if (rule_.aggregation != Aggregation::sequence_mean) return;
+    const double value = rule_.kind == LossKind::gmpo
+                             ? -static_cast<double>(batch_.advantages[i])
+                             : term_of(rule_, {0, 0, 1, batch_.advantages[i], 0, false}).value;
+    result_.loss += inverse(counts.sequences) * value;
+  }
+
   void row(std::size_t i, const Counts& counts, Float* gradients, Float* entropy_gradients) {
     const double n = row_tokens(i);
+    if (n == 0) empty_row(i, counts);
     const double weight = row_weight(rule_, counts, n);
     const bool by_token = rule_.ratio == Ratio::token;
+    const bool geometric = rule_.kind == LossKind::gmpo;
     const bool joint = !by_token && rule_.ratio_gradient == RatioGradient::joint;
     const RowRatio whole = by_token ? RowRatio{1, 0, true} : row_ratio(i, n);
-    if (n == 0 && rule_.aggregation == Aggregation::sequence_mean && rule_.count_empty_rows) {
-      if (!batch_.advantages_per_token) {
-        result_.loss += inverse(counts.sequences) * surrogate_of(rule_, 1, batch_.advantages[i]).value;
-      }
-    }
-    double shared = 0;  // derivative with respect to the row's ratio
-    bool low = false;
-    bool high = false;
-    bool dual = false;
+    const RowGeometric mean = geometric ? row_geometric(i, n) : RowGeometric{1, 1};
+    const double log_weight = rule_.kind == LossKind::vespo ? row_log_weight(i) : 0;
+    const bool off_policy = drifted(i, n);
+    double shared = 0;  // derivative with respect to the row's ratio, or the log of its geometric mean
+    RowClips clips;
     for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
       gradients[t] = 0;
       if (entropy_gradients) entropy_gradients[t] = 0;
       if (!counted(t)) continue;
-      const double log_prob = batch_.log_probs[t];
-      const double difference = log_prob - batch_.old_log_probs[t];
-      double ratio = whole.value;
+      const double change = difference(t);
+      LossToken token{batch_.log_probs[t], batch_.old_log_probs[t],
+                      whole.value,         advantage(i, t),
+                      log_weight,          !selected_.empty() && selected_[t] != 0};
       double own_slope = joint ? 0 : (whole.inside ? whole.value : 0);
       if (by_token) {
-        ratio = std::exp(bounded(difference));
-        own_slope = difference >= rule_.log_ratio_low && difference <= rule_.log_ratio_high ? ratio : 0;
+        token.ratio = std::exp(bounded(change));
+        own_slope = change >= rule_.log_ratio_low && change <= rule_.log_ratio_high ? token.ratio : 0;
       }
-      const double advantage =
-          batch_.advantages[batch_.advantages_per_token ? static_cast<std::size_t>(t) : i];
-      const double importance = batch_.importance_weights ? batch_.importance_weights[t] : 1.0;
+      const double part = off_policy && token.advantage < 0 ? 0 : 1;
       double gradient = 0;
       double loss = 0;
-      if (rule_.kind == LossKind::policy_gradient) {
-        loss = -advantage * log_prob * importance;
-        gradient = -advantage * importance;
+      LossTerm term;
+      if (geometric) {
+        loss = -token.advantage * mean.value * part;
+        shared += weight * loss;
+        term.bound = change < -rule_.clip_low || change > rule_.clip_high;
+        term.low = change < -rule_.clip_low && token.advantage < 0;
+        term.high = change > rule_.clip_high && token.advantage > 0;
       } else {
-        const Surrogate surrogate = surrogate_of(rule_, ratio, advantage);
-        loss = surrogate.value * importance;
-        gradient = surrogate.slope * importance * own_slope;
-        if (joint) shared += weight * importance * surrogate.slope;
-        if (by_token) {
-          clip_low_ += surrogate.low;
-          clip_high_ += surrogate.high;
-          clip_dual_ += surrogate.dual;
-        }
-        low = low || surrogate.low;
-        high = high || surrogate.high;
-        dual = dual || surrogate.dual;
+        term = term_of(rule_, token);
+        // VESPO's weight has the importance of the whole row in it already.
+        const double factor = teaches(t) ? part * (rule_.kind == LossKind::vespo ? 1.0 : importance(t)) : 0;
+        loss = term.value * factor;
+        gradient = (term.ratio_slope * own_slope + term.log_prob_slope) * factor;
+        if (joint) shared += weight * factor * term.ratio_slope;
       }
+      note(term, token, clips);
       if (batch_.reference_log_probs) {
         const KlValue kl =
-            kl_divergence(rule_.kl, log_prob, batch_.reference_log_probs[t], batch_.old_log_probs[t]);
-        const double factor = rule_.kl.ratio_weighted ? ratio : 1;
+            kl_divergence(rule_.kl, token.log_prob, batch_.reference_log_probs[t], token.old_log_prob);
+        const double factor = rule_.kl.ratio_weighted ? token.ratio : 1;
         kl_ += kl.value * factor;
         loss += rule_.kl.coefficient * kl.value * factor;
         gradient += rule_.kl.coefficient * kl.gradient * factor;
@@ -186,26 +282,58 @@ class Sweep {
       }
       if (batch_.entropies) {
         entropy_ += batch_.entropies[t];
-        const double bonus =
-            rule_.entropy_coefficient * (rule_.entropy_token_mean ? inverse(counts.tokens) : weight);
-        result_.loss -= bonus * batch_.entropies[t];
+        const double each = rule_.entropy_token_mean ? inverse(counts.tokens) * bonus_share_ : weight;
+        const double bonus = teaches(t) ? rule_.entropy_coefficient * each : 0;
+        bonus_ += bonus * batch_.entropies[t];
         if (entropy_gradients) entropy_gradients[t] = static_cast<Float>(-bonus);
       }
-      ratio_ += ratio;
-      result_.metrics.ratio_max = std::max(result_.metrics.ratio_max, ratio);
-      old_kl_ -= difference;
+      old_kl_ -= change;
+      old_kl_bounded_ -= by_token ? bounded(change) : change;
+      old_kl_absolute_ += std::abs(change);
       result_.loss += weight * loss;
       gradients[t] = static_cast<Float>(weight * gradient);
     }
-    if (!by_token) {
-      clip_low_ += low;
-      clip_high_ += high;
-      clip_dual_ += dual;
-    }
-    if (!joint || shared == 0) return;
+    note_row(clips, n);
+    if (shared == 0) return;
     for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
-      if (counted(t)) gradients[t] = static_cast<Float>(gradients[t] + shared * whole.slope);
+      if (!counted(t)) continue;
+      if (geometric && !teaches(t)) continue;
+      const double slope = geometric ? held(i, t).slope / mean.divisor : whole.slope;
+      gradients[t] = static_cast<Float>(gradients[t] + shared * slope);
     }
+  }
+
+  void note(const LossTerm& term, const LossToken& token, RowClips& clips) {
+    clips.low += term.low;
+    clips.high += term.high;
+    clips.dual += term.dual;
+    clip_token_ += term.low || term.high;
+    clip_bound_ += term.bound;
+    selected_count_ += token.selected;
+    ratio_ += token.ratio;
+    result_.metrics.ratio_max = std::max(result_.metrics.ratio_max, token.ratio);
+    if (rule_.kind == LossKind::vespo) clips.phi += term.weight;
+  }
+
+  // Adds a row's clips: by tokens, or as one where the ratio is the row's.
+  void note_row(RowClips clips, double n) {
+    if (n > 0) {
+      phi_ += batch_.advantages_per_token ? clips.phi : clips.phi / n;
+      phi_count_ += batch_.advantages_per_token ? n : 1;
+    }
+    double units = n;
+    if (rule_.ratio != Ratio::token) {
+      clips = {clips.low > 0 ? 1.0 : 0.0, clips.high > 0 ? 1.0 : 0.0, clips.dual > 0 ? 1.0 : 0.0, 0};
+      units = 1;
+    }
+    clip_low_ += clips.low;
+    clip_high_ += clips.high;
+    clip_dual_ += clips.dual;
+    if (units == 0) return;
+    LossMetrics& metrics = result_.metrics;
+    metrics.clip_low_min = any_row_ ? std::min(metrics.clip_low_min, clips.low / units) : clips.low / units;
+    metrics.clip_high_max = std::max(metrics.clip_high_max, clips.high / units);
+    any_row_ = true;
   }
 
   void finish(const Counts& own) {
@@ -214,16 +342,30 @@ class Sweep {
     metrics.clip_low = clip_low_ * inverse(clip_units);
     metrics.clip_high = clip_high_ * inverse(clip_units);
     metrics.clip_dual = clip_dual_ * inverse(clip_units);
+    metrics.clip_token = clip_token_ * inverse(own.tokens);
+    metrics.clip_bound = clip_bound_ * inverse(own.tokens);
+    metrics.selected = selected_count_ * inverse(own.tokens);
+    metrics.phi = phi_ * inverse(phi_count_);
     metrics.kl = kl_ * inverse(own.tokens);
     metrics.entropy = entropy_ * inverse(own.tokens);
     metrics.ratio_mean = ratio_ * inverse(own.tokens);
     metrics.old_kl = old_kl_ * inverse(own.tokens);
+    metrics.old_kl_bounded = old_kl_bounded_ * inverse(own.tokens);
+    metrics.old_kl_absolute = old_kl_absolute_ * inverse(own.tokens);
+    metrics.policy_loss = result_.loss;
+    result_.loss -= bonus_;
   }
 
   const LossRule& rule_;
-  const LossBatch<Float>& batch_;
+  LossBatch<Float> batch_;
   LossValue result_;
-  double clip_low_ = 0, clip_high_ = 0, clip_dual_ = 0, kl_ = 0, entropy_ = 0, ratio_ = 0, old_kl_ = 0;
+  std::vector<std::uint8_t> kept_, high_entropy_, selected_;
+  double bonus_share_ = 1;
+  bool any_row_ = false;
+  double clip_low_ = 0, clip_high_ = 0, clip_dual_ = 0, clip_token_ = 0, clip_bound_ = 0;
+  double selected_count_ = 0, phi_ = 0, phi_count_ = 0;
+  double bonus_ = 0, kl_ = 0, entropy_ = 0, ratio_ = 0;
+  double old_kl_ = 0, old_kl_bounded_ = 0, old_kl_absolute_ = 0;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Policy losses and KL: the peers' parameters as our records.
+import { lossMetrics } from './rl-loss-metrics.mjs'
 import { boundaries, flat, maskOf } from './rl-cases.mjs'
 
 const sum = (values) => values.reduce((total, value) => total + value, 0)
@@ -28,12 +29,42 @@ function verlNormaliser(mode, parameters, mask) {
   }
 }
 
+const bounded = { logRatioLow: -20, logRatioHigh: 20 }
+
 const verlLosses = {
-  vanilla: (p) => ({
-    loss: { dualClip: p.clip_ratio_c, logRatioLow: -20, logRatioHigh: 20 }
-  }),
+  vanilla: (p) => ({ loss: { ...bounded, dualClip: p.clip_ratio_c } }),
   gspo: () => ({ ratio: 'sequence', loss: { ratioGradient: 'own_token', logRatioHigh: 10 } }),
-  gpg: () => ({ loss: { kind: 'policy_gradient' } })
+  gpg: () => ({ loss: { kind: 'policy_gradient' } }),
+  cispo: () => ({ loss: { ...bounded, kind: 'cispo' } }),
+  sapo: (p) => ({
+    loss: { ...bounded, kind: 'sapo', temperaturePositive: p.tau_pos, temperatureNegative: p.tau_neg }
+  }),
+  dppo_tv: (p) => ({ loss: { ...bounded, kind: 'dppo_tv', ratioCap: p.clip_ratio_c } }),
+  dppo_kl: (p) => ({ loss: { ...bounded, kind: 'dppo_kl', ratioCap: p.clip_ratio_c } }),
+  dro: (p) => ({ loss: { kind: 'dro', quadraticCoefficient: p.dro_beta } }),
+  geo_mean: () => ({ loss: { kind: 'gmpo' }, countEmptyRows: true }),
+  kl_cov: (p) => ({
+    loss: { kind: 'kl_cov', covariance: { share: p.kl_cov_ratio, klCoefficient: p.ppo_kl_coef } }
+  }),
+  clip_cov: (p) => ({
+    loss: {
+      kind: 'clip_cov',
+      covariance: { share: p.clip_cov_ratio, low: p.clip_cov_lb, high: p.clip_cov_ub }
+    }
+  }),
+  bypass_mode: (p) => verlBypass(p.rollout_correction, p.clip_ratio_c)
+}
+
+/** The old log-probs are the rollout's: its REINFORCE is weighted by the ratio up to a threshold. */
+function verlBypass({ loss_type, rollout_is, rollout_is_threshold, rollout_rs_threshold }, dualClip) {
+  // Its band is of the inverse ratio.
+  const [lower, upper] = rollout_rs_threshold?.split('_').map(Number) ?? []
+  const band = lower ? { keepRatioLow: 1 / upper, keepRatioHigh: 1 / lower } : {}
+  if (loss_type === 'ppo_clip') return { loss: { ...bounded, ...band, dualClip } }
+  if (!rollout_is) return { loss: { ...band, kind: 'policy_gradient' } }
+  const ratio = rollout_is === 'sequence' ? 'sequence_sum' : 'token'
+  const weight = { kind: 'cispo', clipLow: null, clipHigh: null, ratioCap: rollout_is_threshold }
+  return { ratio, loss: { ...bounded, ...band, ...weight } }
 }
 
 function verlCase(golden) {
@@ -41,32 +72,66 @@ function verlCase(golden) {
   const specific = verlLosses[parameters.loss]?.(parameters)
   if (!specific) return undefined
   const clip = { clipLow: parameters.clip_ratio_low ?? 0.2, clipHigh: parameters.clip_ratio_high ?? 0.2 }
-  const { record, input } = verlNormaliser(parameters.loss_agg_mode, parameters, inputs.mask)
+  const mode = parameters.loss_agg_mode ?? 'seq-mean-token-mean'
+  const { record, input } = verlNormaliser(mode, parameters, inputs.mask)
   const scale = parameters.loss_agg_mode === 'token-sum' ? (parameters.dp_size ?? 1) : 1
-  return lossRun(golden, { ...specific, ...record, loss: { ...clip, ...specific.loss } }, input, scale)
+  const loss = { ...clip, ...specific.loss }
+  // The divisors are then of what the band leaves, or of all rows: the library counts them.
+  const counted = loss.keepRatioLow || specific.countEmptyRows ? {} : input
+  return lossRun(golden, { ...record, ...specific, loss }, counted, scale)
 }
 
-const trlAggregation = { grpo: 'sequence_mean_token_mean', bnpo: 'token_mean', dapo: 'token_mean', dr_grpo: 'constant' }
+const trlAggregation = {
+  grpo: 'sequence_mean_token_mean',
+  sapo: 'sequence_mean_token_mean',
+  bnpo: 'token_mean',
+  dapo: 'token_mean',
+  cispo: 'token_mean',
+  vespo: 'token_mean',
+  dr_grpo: 'constant',
+  luspo: 'sequence_mean_token_sum',
+  gmpo: 'sequence_mean'
+}
+
+const trlLosses = {
+  cispo: (p) => ({ kind: 'cispo', clipLow: null, clipHigh: null, ratioCap: p.epsilon_high }),
+  sapo: (p) => ({
+    kind: 'sapo',
+    temperaturePositive: p.sapo_temperature_pos,
+    temperatureNegative: p.sapo_temperature_neg
+  }),
+  vespo: (p) => ({
+    kind: 'vespo',
+    gammaWeight: {
+      maskedImportance: true,
+      shapePositive: p.vespo_k_pos,
+      ratePositive: p.vespo_lambda_pos,
+      shapeNegative: p.vespo_k_neg,
+      rateNegative: p.vespo_lambda_neg
+    }
+  }),
+  gmpo: (p) => ({ kind: 'gmpo', clipLow: p.epsilon_low, clipHigh: p.epsilon_high })
+}
+
+const trlClip = (p) => ({ clipLow: p.epsilon_low, clipHigh: p.epsilon_high, ratioCap: p.delta })
 
 function trlCase(golden) {
   const { parameters, inputs } = golden
   const { loss } = parameters
   if (loss === 'rloo') return trlRlooCase(golden)
-  const aggregation = golden.source.includes('GRPOTrainer') ? trlAggregation[loss] : undefined
-  if (!aggregation || parameters.top_entropy_quantile < 1 || parameters.off_policy_mask_threshold !== null) {
-    return undefined
-  }
+  const aggregation = trlAggregation[loss]
+  if (!aggregation) return undefined
   const accumulation = parameters.mode === 'train' ? parameters.gradient_accumulation_steps : 1
-  const tokens = loss === 'dapo' ? dapoTokens(parameters) : Math.max(1, sum(inputs.mask.flat())) * accumulation
+  const counted = Math.max(1, sum(inputs.mask.flat())) * accumulation
+  const tokens = parameters.num_items_in_batch === undefined ? counted : itemTokens(parameters)
   const record = {
-    ratio: parameters.importance_sampling_level,
+    ratio: parameters.importance_sampling_level ?? 'token',
     loss: {
-      clipLow: parameters.epsilon_low,
-      clipHigh: parameters.epsilon_high,
-      ratioCap: parameters.delta
+      ...(trlLosses[loss] ?? trlClip)(parameters),
+      offPolicyThreshold: parameters.off_policy_mask_threshold ?? null
     },
     kl: { coefficient: parameters.beta, ratioWeighted: parameters.use_bias_correction_kl ?? false },
-    entropy: { coefficient: parameters.entropy_coef },
+    entropy: { coefficient: parameters.entropy_coef ?? 0, topQuantile: parameters.top_entropy_quantile },
     aggregation,
     constant: parameters.max_completion_length ?? null,
     countEmptyRows: true
@@ -74,7 +139,7 @@ function trlCase(golden) {
   return lossRun(golden, record, { batchTokens: tokens, batchSequences: inputs.mask.length * accumulation })
 }
 
-function dapoTokens(parameters) {
+function itemTokens(parameters) {
   const tokens = parameters.num_items_in_batch / parameters.num_processes
   if (parameters.mode !== 'train') return tokens
   return (tokens * parameters.gradient_accumulation_steps) / parameters.steps_per_generation
@@ -112,7 +177,8 @@ function perToken(rows, tokens) {
 }
 
 /** `scale`: verl multiplies a sum by the number of its processes, which then take the mean of their gradients. */
-function lossRun({ inputs, outputs }, record, normaliser, scale = 1) {
+function lossRun(golden, record, normaliser, scale = 1) {
+  const { inputs, outputs } = golden
   return ({ resolveAlgorithm, policyLoss }) => {
     const rows = inputs.log_probs.length
     const tokens = inputs.log_probs[0].length
@@ -123,6 +189,8 @@ function lossRun({ inputs, outputs }, record, normaliser, scale = 1) {
       referenceLogProbs: inputs.ref_log_probs && flat(inputs.ref_log_probs),
       entropies: inputs.entropies && flat(inputs.entropies),
       importanceWeights: perToken(inputs.importance_sampling_ratio ?? inputs.rollout_is_weights, tokens),
+      rolloutLogProbs: inputs.rollout_log_probs && flat(inputs.rollout_log_probs),
+      candidateOrder: inputs.permutation && Int32Array.from(inputs.permutation),
       advantages: flat(inputs.advantages),
       advantagesPerToken,
       mask: maskOf(inputs.mask),
@@ -136,12 +204,7 @@ function lossRun({ inputs, outputs }, record, normaliser, scale = 1) {
     if (outputs.grad_entropies && record.entropy?.coefficient > 0) {
       values.push(['grad_entropies', result.entropyGradients, outputs.grad_entropies.flat()])
     }
-    const metrics = ['clip_ratio/low_mean', 'clip_ratio/high_mean', 'clip_ratio/region_mean', 'kl', 'entropy']
-      .filter((name) => name in (outputs.metrics ?? {}) && result.metrics[name] !== undefined)
-      .filter((name) => name !== 'entropy' || inputs.entropies)
-      .filter((name) => name !== 'kl' || inputs.ref_log_probs)
-      .map((name) => [name, result.metrics[name], outputs.metrics[name]])
-    return { values, metrics }
+    return { values, metrics: lossMetrics(golden, result.metrics) }
   }
 }
 
@@ -181,7 +244,7 @@ export function mapKlCase(golden) {
     const mode = parameters.loss_agg_mode ?? (parameters.token_level_loss ? 'token-mean' : 'seq-mean-token-mean')
     const { record, input } = verlNormaliser(mode, parameters, inputs.mask)
     const zero = { ...inputs, advantages: inputs.mask.map(() => 0) }
-    return lossRun({ inputs: zero, outputs }, { ...record, kl: { ...kl, coefficient: 1 } }, input)
+    return lossRun({ ...golden, inputs: zero }, { ...record, kl: { ...kl, coefficient: 1 } }, input)
   }
   return ({ resolveAlgorithm, klDivergence }) => {
     const result = klDivergence(resolveAlgorithm({ preset: 'grpo', kl }), {

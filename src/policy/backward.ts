@@ -1,7 +1,7 @@
 /** From a loss to accumulated gradients. */
 import { callJob } from '../binding/errors.js'
 import { AdjudgeError } from '../errors.js'
-import { resolveAlgorithm, type AlgorithmOptions } from '../rl/index.js'
+import { needsEntropies, resolveAlgorithm, type AlgorithmOptions } from '../rl/index.js'
 import { flatten, packSequences, unflatten, type PackedSequences } from './batch.js'
 import type { LoadedModel } from './model.js'
 import { objectiveOf, type Objective, type Rewards } from './objective.js'
@@ -96,10 +96,10 @@ export async function backwardGroups(
   )
   const oldLogProbs = groups.flatMap(({ completions }) => completions.map(({ logProbs }) => logProbs))
   const onPolicy = groups.every((group) => group.version === self.version)
-  const needsEntropies = algorithm.entropy.coefficient !== 0 && algorithm.advantage.estimator !== 'exact'
+  const withEntropies = needsEntropies(algorithm) && algorithm.advantage.estimator !== 'exact'
   const scored =
-    needsEntropies || !onPolicy
-      ? await scoreSequences(model, sequences, { temperature, ...stop }, needsEntropies)
+    withEntropies || !onPolicy
+      ? await scoreSequences(model, sequences, { temperature, ...stop }, withEntropies)
       : undefined
   const logProbs = onPolicy ? oldLogProbs : scored!.logProbs
   const referenceLogProbs =

@@ -2,7 +2,13 @@
 export { advantages, type AdvantageInput, type AdvantageMetrics, type Advantages } from './advantages.js'
 export { exactObjective, exactTokenGradients, type ExactInput, type ExactObjective } from './exact.js'
 export { klDivergence } from './kl.js'
-export { policyLoss, type PolicyLoss, type PolicyLossInput, type PolicyLossMetrics } from './policyLoss.js'
+export {
+  needsEntropies,
+  policyLoss,
+  type PolicyLoss,
+  type PolicyLossInput,
+  type PolicyLossMetrics
+} from './policyLoss.js'
 export { presetNames, resolveAlgorithm } from './resolve.js'
 export { algorithmSchema, type Algorithm, type AlgorithmOptions, type FloatArray } from './types.js'
 export * from './q/index.js'

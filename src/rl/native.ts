@@ -31,6 +31,8 @@ export interface NativeLossInput {
   referenceLogProbs?: FloatArray
   entropies?: FloatArray
   importanceWeights?: FloatArray
+  rolloutLogProbs?: FloatArray
+  candidateOrder?: Int32Array
   advantages: FloatArray
   advantagesPerToken: boolean
   mask?: Uint8Array
@@ -49,11 +51,20 @@ export interface NativeLoss {
     clipLow: number
     clipHigh: number
     clipDual: number
+    clipLowMin: number
+    clipHighMax: number
+    clipToken: number
+    clipBound: number
+    selected: number
+    phi: number
+    policyLoss: number
     kl: number
     entropy: number
     ratioMean: number
     ratioMax: number
     oldKl: number
+    oldKlBounded: number
+    oldKlAbsolute: number
   }
 }
 

@@ -11,10 +11,14 @@ export interface PolicyLossInput {
   oldLogProbs: FloatArray
   /** [tokens]: under the reference; needed for a KL in the loss with a coefficient above 0. */
   referenceLogProbs?: FloatArray
-  /** [tokens]: entropy of the policy's distribution at each token; needed for an entropy coefficient. */
+  /** [tokens]: entropy of the policy's distribution at each token; needed for an entropy coefficient or a top quantile. */
   entropies?: FloatArray
   /** [tokens]: constants that multiply the policy term (training / sampling probability), not the KL term. */
   importanceWeights?: FloatArray
+  /** [tokens]: as the inference engine reported them, for `off_policy_threshold`; NaN = not known. Default: `oldLogProbs`. */
+  rolloutLogProbs?: FloatArray
+  /** [candidates]: clip_cov drops the first of this permutation. Default: drawn, the same for the same log-probs. */
+  candidateOrder?: Int32Array
   /** [completions], or [tokens]. */
   advantages: FloatArray
   /** True where `advantages` has one value per token, as `advantages()` says. Default: false. */
@@ -35,8 +39,21 @@ export interface PolicyLossMetrics {
   'clip_ratio/low_mean': number
   'clip_ratio/high_mean': number
   'clip_ratio/region_mean': number
-  /** Share stopped by the dual clip. */
+  /** Smallest and largest share of a completion. */
+  'clip_ratio/low_min': number
+  'clip_ratio/high_max': number
+  /** Share stopped by the dual clip (dppo: whose weight is at `ratio_cap`). */
   'clip_ratio/dual_mean': number
+  /** Share of tokens clipped below or above, whatever the ratio (verl's and OpenRLHF's unit). */
+  'clip_ratio/token_mean': number
+  /** Share of tokens whose ratio lies outside its bounds, whatever the sign of the advantage. */
+  'clip_ratio/bound_mean': number
+  /** clip_cov, kl_cov: share of tokens singled out. */
+  'covariance/selected_mean'?: number
+  /** vespo: mean weight of the completions. */
+  'vespo/phi_seq_mean'?: number
+  /** The loss without the entropy bonus. */
+  policy_loss: number
   /** Mean KL to the reference per counted token. */
   kl: number
   entropy: number
@@ -44,6 +61,10 @@ export interface PolicyLossMetrics {
   'ratio/max': number
   /** Mean of old log-prob − log-prob. */
   old_kl: number
+  /** The same within the bounds that the algorithm sets to a token's log ratio (verl's ppo_kl). */
+  'old_kl/bounded': number
+  /** Mean of |old log-prob − log-prob|. */
+  'old_kl/absolute': number
   /** Counted tokens, and completions that count as sequences, of this call. */
   tokens: number
   sequences: number
@@ -57,6 +78,9 @@ export interface PolicyLoss {
   entropyGradients?: FloatArray
   metrics: PolicyLossMetrics
 }
+
+/** Whether the loss looks at the entropy of each token's distribution. */
+export const needsEntropies = ({ entropy }: Algorithm): boolean => entropy.coefficient !== 0 || entropy.topQuantile < 1
 
 function lossRule(algorithm: Algorithm, maxTokens: number | undefined): object {
   const constant = algorithm.constant ?? maxTokens
@@ -72,12 +96,18 @@ function lossRule(algorithm: Algorithm, maxTokens: number | undefined): object {
     kl: klRule(algorithm),
     entropyCoefficient: algorithm.entropy.coefficient,
     entropyTokenMean: algorithm.entropy.aggregation === 'token_mean',
+    topEntropyQuantile: algorithm.entropy.topQuantile,
     aggregation: algorithm.aggregation,
     constant,
     tokenEpsilon: algorithm.tokenEpsilon,
     countEmptyRows: algorithm.countEmptyRows
   }
 }
+
+const covarianceKinds: ReadonlySet<string> = new Set(['clip_cov', 'kl_cov'])
+
+/** One value per token, all finite where the mask is 1. */
+const finiteInputs = ['logProbs', 'oldLogProbs', 'referenceLogProbs', 'entropies', 'importanceWeights'] as const
 
 /**
  * Loss of a packed batch, with gradients. Sums are in f64; `Float32Array` or `Float64Array` as `logProbs` is.
@@ -89,20 +119,24 @@ export function policyLoss(algorithm: Algorithm, input: PolicyLossInput): Policy
   const tokens = covered('cuSeqlens', cuSeqlens)
   const perToken = input.advantagesPerToken ?? false
   checkLength('logProbs', logProbs, tokens, 'the last of cuSeqlens')
-  for (const name of ['oldLogProbs', 'referenceLogProbs', 'entropies', 'importanceWeights', 'mask'] as const) {
+  for (const name of [...finiteInputs, 'rolloutLogProbs', 'mask'] as const) {
     checkLength(name, input[name], tokens, 'one per token')
   }
   checkLength('advantages', input.advantages, perToken ? tokens : cuSeqlens.length - 1, 'see advantagesPerToken')
-  for (const name of ['logProbs', 'oldLogProbs', 'referenceLogProbs', 'entropies', 'importanceWeights'] as const) {
-    checkFinite(name, input[name], mask)
+  for (const name of finiteInputs) checkFinite(name, input[name], mask)
+  if (algorithm.loss.kind === 'vespo' && algorithm.loss.gammaWeight.maskedImportance) {
+    checkFinite('importanceWeights', input.importanceWeights)
   }
   checkFinite('advantages', input.advantages, perToken ? mask : undefined)
   const klInLoss = !algorithm.kl.inReward && algorithm.kl.coefficient > 0
   if (klInLoss && !input.referenceLogProbs) {
     throw new AdjudgeError('ARGUMENT_INVALID', 'referenceLogProbs: needed for the KL of this algorithm')
   }
-  if (algorithm.entropy.coefficient !== 0 && !input.entropies) {
-    throw new AdjudgeError('ARGUMENT_INVALID', 'entropies: needed for the entropy coefficient of this algorithm')
+  if (needsEntropies(algorithm) && !input.entropies) {
+    throw new AdjudgeError(
+      'ARGUMENT_INVALID',
+      'entropies: needed for the entropy coefficient or the top quantile of this algorithm'
+    )
   }
   const typed = (values: FloatArray | undefined) => values && sameType(values, logProbs)
   const rule = lossRule(algorithm, input.maxTokens)
@@ -113,6 +147,8 @@ export function policyLoss(algorithm: Algorithm, input: PolicyLossInput): Policy
       referenceLogProbs: typed(input.referenceLogProbs),
       entropies: typed(input.entropies),
       importanceWeights: typed(input.importanceWeights),
+      rolloutLogProbs: typed(input.rolloutLogProbs),
+      candidateOrder: input.candidateOrder,
       advantages: sameType(input.advantages, logProbs),
       advantagesPerToken: perToken,
       mask,
@@ -130,12 +166,21 @@ export function policyLoss(algorithm: Algorithm, input: PolicyLossInput): Policy
       'clip_ratio/low_mean': metrics.clipLow,
       'clip_ratio/high_mean': metrics.clipHigh,
       'clip_ratio/region_mean': metrics.clipLow + metrics.clipHigh,
+      'clip_ratio/low_min': metrics.clipLowMin,
+      'clip_ratio/high_max': metrics.clipHighMax,
       'clip_ratio/dual_mean': metrics.clipDual,
+      'clip_ratio/token_mean': metrics.clipToken,
+      'clip_ratio/bound_mean': metrics.clipBound,
+      ...(covarianceKinds.has(algorithm.loss.kind) ? { 'covariance/selected_mean': metrics.selected } : {}),
+      ...(algorithm.loss.kind === 'vespo' ? { 'vespo/phi_seq_mean': metrics.phi } : {}),
+      policy_loss: metrics.policyLoss,
       kl: metrics.kl,
       entropy: metrics.entropy,
       'ratio/mean': metrics.ratioMean,
       'ratio/max': metrics.ratioMax,
       old_kl: metrics.oldKl,
+      'old_kl/bounded': metrics.oldKlBounded,
+      'old_kl/absolute': metrics.oldKlAbsolute,
       tokens: metrics.tokens,
       sequences: metrics.sequences
     }

@@ -1,4 +1,5 @@
 /** Named algorithms: each changes some fields of the base record. Formulas and constants are those of the sources. */
+import { lossPresets as losses } from './lossPresets.js'
 import type { Algorithm, Partially } from './types.js'
 
 /** What every preset starts from: GRPO (Shao et al. 2024, arXiv 2402.03300) with the constants of TRL 1.16. */
@@ -27,7 +28,15 @@ export const base: Algorithm = {
     ratioCap: null,
     logRatioLow: null,
     logRatioHigh: null,
-    ratioGradient: 'joint'
+    ratioGradient: 'joint',
+    keepRatioLow: null,
+    keepRatioHigh: null,
+    offPolicyThreshold: null,
+    temperaturePositive: 1,
+    temperatureNegative: 1.05,
+    gammaWeight: { shapePositive: 2, ratePositive: 3, shapeNegative: 3, rateNegative: 2, maskedImportance: false },
+    quadraticCoefficient: 1,
+    covariance: { share: 2e-4, low: 1, high: 5, klCoefficient: 1 }
   },
   kl: {
     kind: 'k3',
@@ -40,7 +49,7 @@ export const base: Algorithm = {
     differenceHigh: null,
     valueLimit: null
   },
-  entropy: { coefficient: 0, aggregation: 'token_mean' },
+  entropy: { coefficient: 0, aggregation: 'token_mean', topQuantile: 1 },
   aggregation: 'sequence_mean_token_mean',
   constant: null,
   tokenEpsilon: 0,
@@ -50,7 +59,11 @@ export const base: Algorithm = {
 const verlWhitening = { scale: true, bessel: true, epsilon: 1e-8, epsilonRule: 'add', countEpsilon: 1e-8 } as const
 const openrlhfWhitening = { scale: true, bessel: false, epsilon: 1e-8, epsilonRule: 'floor', countEpsilon: 0 } as const
 
-const verlLoss = { dualClip: 3, logRatioLow: -20, logRatioHigh: 20 } as const
+// KL is weighted by the ratio by default (use_bias_correction_kl).
+const trl = { kl: { ratioWeighted: true } } as const
+
+const verlBounded = { logRatioLow: -20, logRatioHigh: 20 } as const
+const verlLoss = { ...verlBounded, dualClip: 3 } as const
 const verlKl = { differenceLow: -20, differenceHigh: 20, valueLimit: 10 } as const
 const verl = {
   entropy: { aggregation: 'as_loss' },
@@ -105,14 +118,27 @@ export const presets: Record<string, Partially<Algorithm>> = {
   },
   // Zheng et al. 2025, arXiv 2507.18071.
   gspo: { ratio: 'sequence', loss: { clipLow: 3e-4, clipHigh: 4e-4 } },
+  // The same value; each token is differentiated through its own log-prob, so advantages may differ by token.
+  gspo_token: { ratio: 'sequence', loss: { clipLow: 3e-4, clipHigh: 4e-4, ratioGradient: 'own_token' } },
+  ...losses,
   // The whole set of answers: no sampling noise. Baseline and weights by `exact_weights`.
   exact: { advantage: { estimator: 'exact', scale: 'none' }, loss: { kind: 'policy_gradient' } },
 
-  trl_grpo: { aggregation: 'sequence_mean_token_mean' },
-  trl_dapo: { aggregation: 'token_mean' },
-  trl_bnpo: { aggregation: 'token_mean' },
-  trl_dr_grpo: { advantage: { scale: 'none' }, aggregation: 'constant' },
-  trl_gspo: { ratio: 'sequence' },
+  trl_grpo: { ...trl, aggregation: 'sequence_mean_token_mean' },
+  trl_dapo: { ...trl, aggregation: 'token_mean' },
+  trl_bnpo: { ...trl, aggregation: 'token_mean' },
+  trl_dr_grpo: { ...trl, advantage: { scale: 'none' }, aggregation: 'constant' },
+  trl_gspo: { ...trl, ratio: 'sequence' },
+  trl_cispo: { ...trl, ...losses.cispo_absolute },
+  trl_sapo: { ...trl, ...losses.sapo },
+  // Its default epsilon; the paper's are those of GSPO.
+  trl_luspo: { ...trl, ratio: 'sequence', aggregation: 'sequence_mean_token_sum' },
+  trl_vespo: {
+    ...trl,
+    loss: { kind: 'vespo', gammaWeight: { maskedImportance: true } },
+    aggregation: 'token_mean'
+  },
+  trl_gmpo: losses.gmpo,
   trl_rloo: {
     advantage: { baseline: 'leave_one_out', scale: 'none' },
     ratio: 'sequence_sum',
@@ -138,6 +164,36 @@ export const presets: Record<string, Partially<Algorithm>> = {
   verl_reinforce_plus_plus_baseline: {
     ...verl,
     advantage: { ...verlGroup, maskedReturn: 'through', scale: 'none', whitening: verlWhitening }
+  },
+
+  verl_cispo: { ...verl, advantage: verlGroup, loss: { ...verlBounded, kind: 'cispo' } },
+  verl_sapo: {
+    ...verl,
+    advantage: verlGroup,
+    loss: { ...verlBounded, kind: 'sapo' },
+    aggregation: 'sequence_mean_token_mean'
+  },
+  verl_gpg: { ...verl, advantage: { ...verlGroup, scale: 'none' }, loss: { kind: 'policy_gradient' } },
+  // Its clip_ratio_c bounds the weight.
+  verl_dppo_tv: { ...verl, advantage: verlGroup, loss: { ...verlBounded, kind: 'dppo_tv', ratioCap: 3 } },
+  verl_dppo_kl: { ...verl, advantage: verlGroup, loss: { ...verlBounded, kind: 'dppo_kl', ratioCap: 3 } },
+  verl_dro: { ...verl, advantage: verlGroup, loss: { kind: 'dro' } },
+  verl_clip_cov: { ...verl, advantage: verlGroup, loss: { kind: 'clip_cov' } },
+  verl_kl_cov: { ...verl, advantage: verlGroup, loss: { kind: 'kl_cov', covariance: { klCoefficient: 0.1 } } },
+  // Its name there: geo_mean. A plain mean over rows, empty ones included.
+  verl_gmpo: {
+    ...verl,
+    advantage: verlGroup,
+    loss: { kind: 'gmpo' },
+    aggregation: 'sequence_mean_token_mean',
+    countEmptyRows: true
+  },
+  // Bypass mode, where the old log-probs are those of the rollout: PPO's clip is verl_grpo; this is its REINFORCE,
+  // weighted by the ratio up to rollout_is_threshold.
+  verl_bypass_reinforce: {
+    ...verl,
+    advantage: verlGroup,
+    loss: { ...verlBounded, kind: 'cispo', clipLow: null, clipHigh: null, ratioCap: 2 }
   },
 
   openrlhf_group_norm: { ...openrlhf, advantage: { ...openrlhfReward, epsilon: 1e-9 } },

@@ -68,13 +68,28 @@ function check(record: Plain): Algorithm {
   throw invalid(`"${field}" is ${value}: ${error?.message ?? 'wrong value'}`)
 }
 
+/** Losses whose formula is of token ratios, or makes its own of a sequence. */
+const tokenKinds: ReadonlySet<string> = new Set(['vespo', 'gmpo', 'dppo_tv', 'dppo_kl', 'dro', 'clip_cov', 'kl_cov'])
+
 /** Combinations that have no meaning, each said with its cure. */
 function checkMeaning(algorithm: Algorithm): Algorithm {
   const { advantage, kl, loss, ratio } = algorithm
+  if (tokenKinds.has(loss.kind) && ratio !== 'token') {
+    throw invalid(`"loss.kind" ${loss.kind} has a ratio of its own: set "ratio" to token`)
+  }
+  if (loss.kind === 'gmpo' && (loss.clipLow === null || loss.clipHigh === null)) {
+    throw invalid('"loss.kind" gmpo holds each log ratio between bounds: set "loss.clip_low" and "loss.clip_high"')
+  }
+  if (loss.keepRatioLow !== null && loss.keepRatioHigh !== null && loss.keepRatioLow > loss.keepRatioHigh) {
+    throw invalid('"loss.keep_ratio_low" is above "loss.keep_ratio_high"')
+  }
+  if (loss.covariance.low > loss.covariance.high) {
+    throw invalid('"loss.covariance.low" is above "loss.covariance.high"')
+  }
   if (advantage.rewardClip && advantage.rewardClip[0] > advantage.rewardClip[1]) {
     throw invalid('"advantage.reward_clip" has its lowest reward above its highest')
   }
-  if (algorithm.aggregation === 'sequence_mean' && ratio === 'token') {
+  if (algorithm.aggregation === 'sequence_mean' && ratio === 'token' && loss.kind !== 'gmpo') {
     throw invalid('"aggregation" sequence_mean needs one ratio per sequence: set "ratio" to sequence or sequence_sum')
   }
   if (loss.logRatioLow !== null && loss.logRatioHigh !== null && loss.logRatioLow > loss.logRatioHigh) {

@@ -60,19 +60,67 @@ const advantage = Type.Object(
   strict
 )
 
+const gammaWeight = Type.Object(
+  {
+    shapePositive: Type.Number({ description: 'k for A >= 0 (TRL: vespo_k_pos).' }),
+    ratePositive: Type.Number({ minimum: 0, description: 'lambda for A >= 0.' }),
+    shapeNegative: Type.Number({ description: 'k for A < 0.' }),
+    rateNegative: Type.Number({ minimum: 0, description: 'lambda for A < 0.' }),
+    maskedImportance: Type.Boolean({
+      description: 'Importance weights of tokens that the mask leaves out are in w too (TRL; they must then be finite).'
+    })
+  },
+  { ...strict, description: 'vespo: a sequence of ratio w weighs e^lambda · w^k · e^(-lambda · w).' }
+)
+
+const covariance = Type.Object(
+  {
+    share: Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'Of the counted tokens; at least one.' }),
+    low: Type.Number({ description: 'clip_cov draws among tokens whose covariance is above this.' }),
+    high: Type.Number({ description: 'And below this.' }),
+    klCoefficient: Type.Number({ minimum: 0, description: 'kl_cov: times |log-prob - old log-prob|.' })
+  },
+  { ...strict, description: 'clip_cov, kl_cov: tokens singled out by (A - mean A)(log-prob - mean log-prob).' }
+)
+
 const loss = Type.Object(
   {
-    kind: words(['policy_gradient', 'clip'], 'Minus A · log-prob, or the clipped importance ratio of PPO.'),
-    clipLow: bound('The ratio is kept above 1 - clip_low; null = no bound.', { minimum: 0 }),
-    clipHigh: bound('The ratio is kept below 1 + clip_high; null = no bound.', { minimum: 0 }),
+    kind: words(
+      ['policy_gradient', 'clip', 'cispo', 'sapo', 'vespo', 'gmpo', 'dppo_tv', 'dppo_kl', 'dro', 'clip_cov', 'kl_cov'],
+      'Minus A · log-prob, plain or weighted by a constant (cispo, vespo, dppo), the clipped ratio of PPO, or a ' +
+        'smooth (sapo), quadratic (dro), geometric (gmpo) or covariance-guided form of it.'
+    ),
+    clipLow: bound(
+      'The ratio is kept above 1 - clip_low (gmpo: its log above -clip_low; dppo: largest change); null = no bound.',
+      { minimum: 0 }
+    ),
+    clipHigh: bound(
+      'The ratio is kept below 1 + clip_high (gmpo: its log below clip_high; dppo: largest change); null = no bound.',
+      { minimum: 0 }
+    ),
     dualClip: bound('With a negative advantage the loss is at most dual_clip · |A|.', { exclusiveMinimum: 1 }),
-    ratioCap: bound('Upper bound of the unclipped ratio, for both signs (TRL’s delta).', { exclusiveMinimum: 0 }),
+    ratioCap: bound(
+      'Upper bound of the unclipped ratio, for both signs (TRL’s delta); of the constant weight in cispo and dppo.',
+      { exclusiveMinimum: 0 }
+    ),
     logRatioLow: bound('Lower bound of the log ratio.'),
     logRatioHigh: bound('Upper bound of the log ratio.'),
     ratioGradient: words(
       ['joint', 'own_token'],
       'A sequence ratio is differentiated as it is, or each token through its own log-prob (verl’s GSPO).'
-    )
+    ),
+    keepRatioLow: bound('A token whose ratio is below does not count at all; null = all count.', { minimum: 0 }),
+    keepRatioHigh: bound('A token whose ratio is above does not count at all; null = all count.', {
+      exclusiveMinimum: 0
+    }),
+    offPolicyThreshold: bound(
+      'With a negative advantage a sequence teaches only where its mean of rollout - policy log-prob is at most this.'
+    ),
+    temperaturePositive: Type.Number({ exclusiveMinimum: 0, description: 'sapo: tau for A > 0.' }),
+    temperatureNegative: Type.Number({ exclusiveMinimum: 0, description: 'sapo: tau for A <= 0.' }),
+    gammaWeight,
+    quadraticCoefficient: Type.Number({ exclusiveMinimum: 0, description: 'dro: beta / 2 · (log ratio)² is added.' }),
+    covariance
   },
   strict
 )
@@ -109,7 +157,12 @@ export const algorithmSchema = Type.Object(
     entropy: Type.Object(
       {
         coefficient: Type.Number({ description: 'Bonus; subtracted from the loss.' }),
-        aggregation: words(['token_mean', 'as_loss'], 'Mean over the batch’s tokens (TRL), or as the loss (verl).')
+        aggregation: words(['token_mean', 'as_loss'], 'Mean over the batch’s tokens (TRL), or as the loss (verl).'),
+        topQuantile: Type.Number({
+          exclusiveMinimum: 0,
+          maximum: 1,
+          description: 'Share of tokens, those of highest entropy, that the policy term and the bonus look at; 1 = all.'
+        })
       },
       strict
     ),
