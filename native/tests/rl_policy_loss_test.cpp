@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "native/core/error.h"
 #include "native/rl/exact.h"
 #include "native/rl/policy_loss.h"
 
@@ -77,6 +78,76 @@ TEST(RlPolicyLoss, GradientsEqualCentralDifferences) {
       }
     }
   }
+}
+
+// Losses that are differentiated as a whole; the others hold a weight constant (tests/rl/lossKinds.test.ts).
+TEST(RlPolicyLoss, GradientsOfOtherKindsEqualCentralDifferences) {
+  for (const LossKind kind :
+       {LossKind::sapo, LossKind::gmpo, LossKind::dro, LossKind::clip_cov, LossKind::kl_cov}) {
+    for (const auto aggregation : {Aggregation::token_mean, Aggregation::sequence_mean_token_mean}) {
+      LossRule rule;
+      rule.kind = kind;
+      rule.aggregation = aggregation;
+      rule.token_epsilon = 1e-8;
+      rule.kl.coefficient = 0.4;
+      rule.covariance = {1, -10, 10, 0.5};
+      EXPECT_LT(gradient_error(rule), 1e-7) << static_cast<int>(kind);
+    }
+  }
+}
+
+TEST(RlPolicyLoss, WeightedKindsHaveTheWeightAsTheirGradient) {
+  Case data;
+  std::vector<double> gradients(9);
+  LossRule rule;
+  rule.kind = LossKind::cispo;
+  rule.aggregation = Aggregation::token_sum;
+  policy_loss<double>(rule, data.batch(), gradients.data(), nullptr);
+  for (const std::size_t t : {0U, 1U, 3U}) {
+    const double ratio = std::exp(data.log_probs[t] - data.old_log_probs[t]);
+    EXPECT_NEAR(gradients[t], -std::min(std::max(ratio, 0.8), 1.2) * 1.3, 1e-14);
+  }
+}
+
+TEST(RlPolicyLoss, HighEntropyTokensAreThoseAtOrAboveTheQuantile) {
+  Case data;
+  const std::vector<double> entropies{5, 1, 9, 2, 3, 4, 0, 9, 6};
+  LossRule rule;
+  rule.top_entropy_quantile = 0.5;
+  rule.entropy_coefficient = 1;
+  rule.entropy_token_mean = true;
+  LossBatch<double> batch = data.batch();
+  batch.reference_log_probs = nullptr;
+  batch.entropies = entropies.data();
+  std::vector<double> gradients(9);
+  std::vector<double> entropy_gradients(9);
+  policy_loss<double>(rule, batch, gradients.data(), entropy_gradients.data());
+  // Counted: 5 1 2 3 4 0 6, median 3.
+  const std::vector<double> expected{-0.25, 0, 0, 0, -0.25, -0.25, 0, 0, -0.25};
+  for (std::size_t t = 0; t < 9; ++t) {
+    EXPECT_DOUBLE_EQ(entropy_gradients[t], expected[t]) << t;
+    EXPECT_TRUE(expected[t] != 0 || gradients[t] == 0) << t;
+  }
+}
+
+TEST(RlPolicyLoss, CandidateOrderMustBeAPermutation) {
+  Case data;
+  LossRule rule;
+  rule.kind = LossKind::clip_cov;
+  rule.clip_low = rule.clip_high = 10;
+  rule.covariance = {0.2, -10, 10, 1};
+  LossBatch<double> batch = data.batch();
+  std::vector<double> gradients(9);
+  std::vector<std::int32_t> order{6, 5, 4, 3, 2, 1, 0};
+  batch.candidate_order = order.data();
+  batch.candidate_count = 7;
+  policy_loss<double>(rule, batch, gradients.data(), nullptr);
+  for (std::size_t t = 0; t < 8; ++t) EXPECT_EQ(gradients[t] == 0, !data.mask[t]) << t;
+  EXPECT_EQ(gradients[8], 0);
+  order[6] = 6;
+  EXPECT_THROW(policy_loss<double>(rule, batch, gradients.data(), nullptr), Error);
+  batch.candidate_count = 6;
+  EXPECT_THROW(policy_loss<double>(rule, batch, gradients.data(), nullptr), Error);
 }
 
 TEST(RlPolicyLoss, OnPolicyRatioIsExactlyOne) {
