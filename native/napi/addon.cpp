@@ -5,6 +5,9 @@ namespace adjudge {
 
 void register_rl(Napi::Env env, Napi::Object exports);
 void register_rl_replay(Napi::Env env, Napi::Object exports);
+void register_rl_advantages(Napi::Env env, Napi::Object exports);
+void register_rl_returns(Napi::Env env, Napi::Object exports);
+void register_rl_repetition(Napi::Env env, Napi::Object exports);
 
 namespace {
 
@@ -15,6 +18,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_files(env, exports);
   register_rl(env, exports);
   register_rl_replay(env, exports);
+  register_rl_advantages(env, exports);
+  register_rl_returns(env, exports);
+  register_rl_repetition(env, exports);
   return exports;
 }
 

@@ -1,7 +1,6 @@
 // The RL kernels for JavaScript: synchronous, typed arrays in and out. Float32Array and Float64Array alike,
 // but all floating arrays of one call have the same type; src/rl sees to the lengths and names the wrong
 // field first.
-#include "../rl/advantage.h"
 #include "../rl/exact.h"
 #include "../rl/kl.h"
 #include "../rl/policy_loss.h"
@@ -14,79 +13,6 @@ namespace adjudge {
 namespace {
 
 using namespace rl_arguments;
-
-rl::AdvantageRule advantage_rule(const Napi::Object& from) {
-  using namespace rl;
-  AdvantageRule rule;
-  rule.baseline = choice<Baseline>(from, "baseline",
-                                   {{"group", Baseline::group},
-                                    {"batch", Baseline::batch},
-                                    {"leave_one_out", Baseline::leave_one_out},
-                                    {"length_weighted", Baseline::length_weighted},
-                                    {"none", Baseline::none}});
-  rule.scale = choice<Scale>(from, "scale",
-                             {{"group", Scale::group},
-                              {"batch", Scale::batch},
-                              {"batch_advantage", Scale::batch_advantage},
-                              {"none", Scale::none}});
-  rule.epsilon = number(from, "epsilon", rule.epsilon);
-  rule.bessel = boolean(from, "bessel", rule.bessel);
-  rule.singleton =
-      choice<Singleton>(from, "singleton", {{"zero", Singleton::zero}, {"reward", Singleton::reward}});
-  rule.clip_low = number(from, "clipLow", rule.clip_low);
-  rule.clip_high = number(from, "clipHigh", rule.clip_high);
-  rule.clip_place = choice<ClipPlace>(
-      from, "clipPlace",
-      {{"before_baseline", ClipPlace::before_baseline}, {"after_baseline", ClipPlace::after_baseline}});
-  rule.gamma = number(from, "gamma", rule.gamma);
-  rule.masked_return = choice<MaskedReturn>(
-      from, "maskedReturn", {{"skip", MaskedReturn::skip}, {"through", MaskedReturn::through}});
-  rule.penalty_per_token = boolean(from, "penaltyPerToken", false);
-  if (absent(from.Get("whitening"))) return rule;
-  const Napi::Object whitening = part(from, "whitening");
-  rule.whitening.enabled = true;
-  rule.whitening.scale = boolean(whitening, "scale", true);
-  rule.whitening.bessel = boolean(whitening, "bessel", true);
-  rule.whitening.epsilon = number(whitening, "epsilon", rule.whitening.epsilon);
-  rule.whitening.epsilon_rule = choice<EpsilonRule>(
-      whitening, "epsilonRule", {{"add", EpsilonRule::add}, {"floor", EpsilonRule::floor}});
-  rule.whitening.count_epsilon = number(whitening, "countEpsilon", 0);
-  return rule;
-}
-
-template <typename Float>
-Napi::Value advantages(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::AdvantageRule rule = advantage_rule(from);
-  rl::AdvantageBatch<Float> batch;
-  batch.groups = offsets(input, "groupOffsets", batch.group_offsets);
-  const auto rows = static_cast<std::size_t>(batch.group_offsets[batch.groups]);
-  batch.functions = static_cast<std::size_t>(number(input, "functions", 1));
-  batch.rewards = required<Float>(input, "rewards", rows * batch.functions);
-  batch.weights = data<double>(input, "weights", batch.functions);
-  batch.scored = data<std::uint8_t>(input, "scored", rows);
-  if (!absent(input.Get("cuSeqlens"))) {
-    if (offsets(input, "cuSeqlens", batch.cu_seqlens) != rows)
-      invalid("cuSeqlens", "completions + 1 elements");
-    const auto tokens = static_cast<std::size_t>(batch.cu_seqlens[rows]);
-    batch.mask = data<std::uint8_t>(input, "mask", tokens);
-    batch.penalties = data<Float>(input, "penalties", tokens);
-  } else if (rule.whitening.enabled || rule.gamma != 1 || rule.baseline == rl::Baseline::length_weighted) {
-    invalid("cuSeqlens", "the boundaries of the completions: this algorithm looks at tokens");
-  }
-  const auto result = rl::compute_advantages(rule, batch);
-  Napi::Object metrics = Napi::Object::New(env);
-  metrics.Set("reward", result.metrics.reward);
-  metrics.Set("rewardStd", result.metrics.reward_std);
-  metrics.Set("fracRewardZeroStd", result.metrics.frac_reward_zero_std);
-  metrics.Set("deadGroups", static_cast<double>(result.metrics.dead_groups));
-  metrics.Set("scoredGroups", static_cast<double>(result.metrics.scored_groups));
-  metrics.Set("unscored", static_cast<double>(result.metrics.unscored));
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("advantages", array_of<Float>(env, result.values));
-  out.Set("perToken", result.per_token);
-  out.Set("metrics", metrics);
-  return out;
-}
 
 rl::KlRule kl_rule(const Napi::Object& from) {
   using namespace rl;
@@ -290,7 +216,6 @@ Napi::Value exact_objective(Napi::Env env, const Napi::Object& from, const Napi:
 }  // namespace
 
 void register_rl(Napi::Env env, Napi::Object exports) {
-  set_kernel(env, exports, "rlAdvantages", "rewards", advantages<float>, advantages<double>);
   set_kernel(env, exports, "rlPolicyLoss", "logProbs", policy_loss<float>, policy_loss<double>);
   set_kernel(env, exports, "rlKlDivergence", "logProbs", kl_divergence<float>, kl_divergence<double>);
   set_kernel(env, exports, "rlExactObjective", "choiceLogProbs", exact_objective<float>,

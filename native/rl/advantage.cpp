@@ -4,6 +4,10 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "rl/gae.h"
+#include "rl/optimal_token_baseline.h"
+#include "rl/outcome.h"
+#include "rl/spread.h"
 #include "rl/token_returns.h"
 
 namespace adjudge::rl {
@@ -11,44 +15,13 @@ namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-struct Spread {
-  std::size_t count = 0;
-  double mean = 0;
-  double deviation = 0;
-  bool constant = true;
-};
-
-// Two passes, so that a nearly constant group keeps its digits.
-Spread spread_of(const std::vector<double>& values, const std::vector<std::uint8_t>& scored,
-                 std::size_t begin, std::size_t end, bool bessel) {
-  Spread spread;
-  double sum = 0;
-  double first = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (!scored[i]) continue;
-    if (spread.count == 0) first = values[i];
-    spread.constant = spread.constant && values[i] == first;
-    sum += values[i];
-    ++spread.count;
-  }
-  if (spread.count == 0) return spread;
-  spread.mean = spread.constant ? first : sum / static_cast<double>(spread.count);
-  double squares = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (scored[i]) squares += (values[i] - spread.mean) * (values[i] - spread.mean);
-  }
-  const double divisor = static_cast<double>(spread.count) - (bessel ? 1.0 : 0.0);
-  spread.deviation = divisor > 0 ? std::sqrt(squares / divisor) : 0;
-  return spread;
+double clipped(const AdvantageRule& rule, double value) {
+  return std::min(std::max(value, rule.clip_low), rule.clip_high);
 }
 
-template <typename Float>
-double token_count(const AdvantageBatch<Float>& batch, std::size_t row) {
-  double count = 0;
-  for (std::int32_t t = batch.cu_seqlens[row]; t < batch.cu_seqlens[row + 1]; ++t) {
-    if (!batch.mask || batch.mask[t]) ++count;
-  }
-  return count;
+[[noreturn]] void refuse_infinite(std::size_t completion) {
+  throw Error{"REWARD_INVALID", "reward of completion " + std::to_string(completion) +
+                                    " is infinite; give a finite number, or mark the completion unscored"};
 }
 
 // Weighted sum over the functions that judged the completion; a completion that none judged is unscored.
@@ -66,51 +39,42 @@ void combine(const AdvantageBatch<Float>& batch, std::vector<double>& rewards,
     }
     scored[i] = any && (!batch.scored || batch.scored[i]);
     rewards[i] = scored[i] ? sum : 0;
-    if (scored[i] && !std::isfinite(sum)) {
-      throw Error{"REWARD_INVALID",
-                  "reward of completion " + std::to_string(i) +
-                      " is infinite; give a finite number, or mark the completion unscored"};
-    }
+    if (scored[i] && !std::isfinite(sum)) refuse_infinite(i);
   }
 }
 
-double group_baseline(const AdvantageRule& rule, const Spread& group, const Spread& whole, double weighted,
-                      double reward) {
-  switch (rule.baseline) {
-    case Baseline::group:
-      return group.mean;
-    case Baseline::batch:
-      return whole.mean;
-    case Baseline::length_weighted:
-      return weighted;
-    case Baseline::leave_one_out: {
-      if (group.constant) return reward;
-      const double count = static_cast<double>(group.count);
-      return (group.mean * count - reward) / (count - 1);
-    }
-    case Baseline::none:
-      return 0;
+void centre_and_scale(const AdvantageRule& rule, const std::vector<std::uint8_t>& counted,
+                      std::vector<double>& advantages) {
+  const Spread spread = spread_of(advantages, counted, 0, advantages.size(), rule.bessel);
+  for (std::size_t i = 0; i < advantages.size(); ++i) {
+    if (counted[i]) advantages[i] = (advantages[i] - spread.mean) / (spread.deviation + rule.epsilon);
   }
-  return 0;
 }
 
+// Each function's rewards are normalised by themselves, over the completions that it judged, and then summed.
 template <typename Float>
-double length_weighted_mean(const AdvantageBatch<Float>& batch, const std::vector<double>& rewards,
-                            const std::vector<std::uint8_t>& scored, std::size_t begin, std::size_t end) {
-  double sum = 0;
-  double lengths = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (!scored[i]) continue;
-    const double length = token_count(batch, i);
-    sum += length * rewards[i];
-    lengths += length;
+Outcome normalize_then_sum(const AdvantageRule& rule, const AdvantageBatch<Float>& batch,
+                           const std::vector<std::uint8_t>& scored) {
+  const std::size_t rows = scored.size();
+  const bool whole = rule.scale == Scale::batch_advantage;
+  const OutcomeRule<Float> normalize(rule, whole ? Scale::group : rule.scale, batch);
+  Outcome sum{std::vector<double>(rows, 0.0), scored, std::vector<std::uint8_t>(batch.groups, 1)};
+  std::vector<double> rewards(rows);
+  std::vector<std::uint8_t> judged(rows);
+  for (std::size_t k = 0; k < batch.functions; ++k) {
+    for (std::size_t i = 0; i < rows; ++i) {
+      const double reward = batch.rewards[i * batch.functions + k];
+      judged[i] = scored[i] && !std::isnan(reward);
+      if (judged[i] && !std::isfinite(reward)) refuse_infinite(i);
+      const bool clip = rule.clip_place == ClipPlace::before_baseline;
+      rewards[i] = !judged[i] ? 0 : clip ? clipped(rule, reward) : reward;
+    }
+    const Outcome one = normalize(rewards, judged);
+    const double weight = batch.weights ? batch.weights[k] : 1.0;
+    for (std::size_t i = 0; i < rows; ++i) sum.advantages[i] += weight * one.advantages[i];
+    for (std::size_t g = 0; g < batch.groups; ++g) sum.constant[g] = sum.constant[g] && one.constant[g];
   }
-  return lengths > 0 ? sum / lengths : 0;
-}
-
-bool needs_group(const AdvantageRule& rule) {
-  return rule.baseline == Baseline::group || rule.baseline == Baseline::leave_one_out ||
-         rule.baseline == Baseline::length_weighted || rule.scale == Scale::group;
+  return sum;
 }
 
 void summarise(AdvantageMetrics& metrics, const std::vector<double>& rewards,
@@ -119,6 +83,52 @@ void summarise(AdvantageMetrics& metrics, const std::vector<double>& rewards,
   metrics.unscored = rewards.size() - whole.count;
   metrics.reward = whole.count > 0 ? whole.mean : not_a_number;
   metrics.reward_std = whole.count > 1 ? whole.deviation : not_a_number;
+}
+
+template <typename Float>
+void count_groups(AdvantageMetrics& metrics, const AdvantageBatch<Float>& batch,
+                  const std::vector<std::uint8_t>& scored, const std::vector<std::uint8_t>& constant) {
+  for (std::size_t g = 0; g < batch.groups; ++g) {
+    const auto begin = scored.begin() + batch.group_offsets[g];
+    const auto end = scored.begin() + batch.group_offsets[g + 1];
+    if (std::none_of(begin, end, [](std::uint8_t one) { return one != 0; })) continue;
+    ++metrics.scored_groups;
+    if (constant[g]) ++metrics.dead_groups;
+  }
+  if (metrics.scored_groups > 0) {
+    metrics.frac_reward_zero_std =
+        static_cast<double>(metrics.dead_groups) / static_cast<double>(metrics.scored_groups);
+  }
+}
+
+// The outcome on the last counted token and the penalties are the rewards of GAE's steps.
+template <typename Float>
+std::vector<double> gae_tokens(const AdvantageRule& rule, const AdvantageBatch<Float>& batch,
+                               const std::vector<double>& advantages, const std::vector<std::uint8_t>& scored,
+                               std::vector<Float>& returns) {
+  const GaeRule steps{rule.gamma, rule.lambda, rule.masked_return == MaskedReturn::skip};
+  const std::size_t rows = advantages.size();
+  std::vector<double> tokens(rows > 0 ? static_cast<std::size_t>(batch.cu_seqlens[rows]) : 0, 0.0);
+  returns.assign(tokens.size(), Float{0});
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (!scored[i]) continue;
+    bool last = true;
+    auto reward = [&](std::int32_t t) {
+      const double outcome = last ? advantages[i] : 0;
+      last = false;
+      return outcome -
+             (batch.penalties && rule.penalty_per_token ? static_cast<double>(batch.penalties[t]) : 0);
+    };
+    gae_sequence(
+        steps, batch.cu_seqlens[i], batch.cu_seqlens[i + 1], 0, reward,
+        [&](std::int32_t t) { return static_cast<double>(batch.values[t]); },
+        [&](std::int32_t t) { return counts(batch, t); },
+        [&](std::int32_t t, double advantage, double target) {
+          tokens[static_cast<std::size_t>(t)] = advantage;
+          returns[static_cast<std::size_t>(t)] = static_cast<Float>(target);
+        });
+  }
+  return tokens;
 }
 
 }  // namespace
@@ -131,10 +141,9 @@ AdvantageResult<Float> compute_advantages(const AdvantageRule& rule, const Advan
   combine(batch, rewards, scored);
 
   AdvantageResult<Float> result;
-  auto clip = [&](double x) { return std::min(std::max(x, rule.clip_low), rule.clip_high); };
   const bool clip_first = rule.clip_place == ClipPlace::before_baseline;
   if (clip_first) {
-    for (double& reward : rewards) reward = clip(reward);
+    for (double& reward : rewards) reward = clipped(rule, reward);
   }
   if (batch.penalties && !rule.penalty_per_token) {
     for (std::size_t i = 0; i < rows; ++i) {
@@ -143,49 +152,29 @@ AdvantageResult<Float> compute_advantages(const AdvantageRule& rule, const Advan
   }
   summarise(result.metrics, rewards, scored);
 
-  const Spread whole = spread_of(rewards, scored, 0, rows, rule.bessel);
-  std::vector<double> advantages(rows, 0.0);
-  std::vector<std::uint8_t> compared = scored;  // those with something to be compared with
-  for (std::size_t g = 0; g < batch.groups; ++g) {
-    const auto begin = static_cast<std::size_t>(batch.group_offsets[g]);
-    const auto end = static_cast<std::size_t>(batch.group_offsets[g + 1]);
-    const Spread group = spread_of(rewards, scored, begin, end, rule.bessel);
-    if (group.count > 0) ++result.metrics.scored_groups;
-    if (group.count > 0 && group.constant) ++result.metrics.dead_groups;
-    const bool single = group.count == 1 && needs_group(rule);
-    const double weighted = rule.baseline == Baseline::length_weighted
-                                ? length_weighted_mean(batch, rewards, scored, begin, end)
-                                : 0;
-    for (std::size_t i = begin; i < end; ++i) {
-      if (single && rule.singleton == Singleton::zero) compared[i] = 0;
-      if (!compared[i]) continue;
-      const double baseline = single && rule.baseline != Baseline::batch && rule.baseline != Baseline::none
-                                  ? 0
-                                  : group_baseline(rule, group, whole, weighted, rewards[i]);
-      double advantage = rewards[i] - baseline;
-      if (rule.scale == Scale::group) advantage /= (single ? 1.0 : group.deviation) + rule.epsilon;
-      if (rule.scale == Scale::batch) advantage /= whole.deviation + rule.epsilon;
-      advantages[i] = clip_first ? advantage : clip(advantage);
-    }
-  }
-  if (rule.scale == Scale::batch_advantage) {
-    const Spread spread = spread_of(advantages, compared, 0, rows, rule.bessel);
+  const bool separate = rule.multi_objective == MultiObjective::normalize_then_sum;
+  Outcome outcome = separate ? normalize_then_sum(rule, batch, scored)
+                             : OutcomeRule<Float>(rule, rule.scale, batch)(rewards, scored);
+  std::vector<double>& advantages = outcome.advantages;
+  if (!clip_first) {
     for (std::size_t i = 0; i < rows; ++i) {
-      if (compared[i]) advantages[i] = (advantages[i] - spread.mean) / (spread.deviation + rule.epsilon);
+      if (outcome.compared[i]) advantages[i] = clipped(rule, advantages[i]);
     }
   }
-  if (result.metrics.scored_groups > 0) {
-    result.metrics.frac_reward_zero_std =
-        static_cast<double>(result.metrics.dead_groups) / static_cast<double>(result.metrics.scored_groups);
-  }
+  if (rule.scale == Scale::batch_advantage) centre_and_scale(rule, outcome.compared, advantages);
+  count_groups(result.metrics, batch, scored, outcome.constant);
 
-  const bool discounted = rule.gamma != 1;
-  result.per_token = rule.whitening.enabled || discounted || (batch.penalties && rule.penalty_per_token);
+  const bool estimated = rule.estimator == Estimator::gae;
+  const bool optimal = rule.baseline == Baseline::optimal_token;
+  const bool penalised = batch.penalties && rule.penalty_per_token;
+  result.per_token = estimated || optimal || rule.whitening.enabled || rule.gamma != 1 || penalised;
   if (!result.per_token) {
     result.values.assign(advantages.begin(), advantages.end());
     return result;
   }
-  std::vector<double> tokens = token_returns(rule, batch, advantages, scored);
+  std::vector<double> tokens = estimated ? gae_tokens(rule, batch, advantages, scored, result.returns)
+                                         : token_returns(rule, batch, advantages, scored);
+  if (optimal) subtract_optimal_token_baseline(rule, batch, scored, tokens);
   if (rule.whitening.enabled) whiten_tokens(rule.whitening, batch, scored, tokens);
   result.values.assign(tokens.begin(), tokens.end());
   return result;

@@ -9,6 +9,8 @@ export {
   type PolicyLossInput,
   type PolicyLossMetrics
 } from './policyLoss.js'
+export { gae, retrace, upgo, vtrace, type OffPolicyInput, type SequenceInput } from './returns.js'
+export { maskTruncated } from './truncated.js'
 export { presetNames, resolveAlgorithm } from './resolve.js'
 export { algorithmSchema, type Algorithm, type AlgorithmOptions, type FloatArray } from './types.js'
 export * from './q/index.js'

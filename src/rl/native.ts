@@ -10,11 +10,17 @@ export interface NativeAdvantageInput {
   cuSeqlens?: Int32Array
   mask?: Uint8Array
   penalties?: FloatArray
+  baselines?: FloatArray
+  values?: FloatArray
+  logProbs?: FloatArray
+  sumPiSquared?: FloatArray
+  importanceWeights?: FloatArray
 }
 
 export interface NativeAdvantages {
   advantages: FloatArray
   perToken: boolean
+  returns?: FloatArray
   metrics: {
     reward: number
     rewardStd: number
@@ -92,8 +98,24 @@ export interface NativeExact {
   }
 }
 
+/** Of GAE, V-trace, Retrace and UPGO; all arrays [tokens] but the last, [sequences]. */
+export interface NativeReturnsInput {
+  rewards: FloatArray
+  values: FloatArray
+  actionValues?: FloatArray
+  logRatios?: FloatArray
+  cuSeqlens: Int32Array
+  mask?: Uint8Array
+  bootstrapValues?: FloatArray
+}
+
 export interface RlKernels {
   rlAdvantages(rule: object, input: NativeAdvantageInput): NativeAdvantages
+  rlGae(rule: object, input: NativeReturnsInput): { advantages: FloatArray; returns: FloatArray }
+  rlVtrace(rule: object, input: NativeReturnsInput): { targets: FloatArray; advantages: FloatArray }
+  rlRetrace(rule: object, input: NativeReturnsInput): { targets: FloatArray }
+  rlUpgo(rule: object, input: NativeReturnsInput): { returns: FloatArray; advantages: FloatArray }
+  rlRepeatedShare(rule: { size: number }, input: { tokens: Int32Array; cuSeqlens: Int32Array }): Float64Array
   rlPolicyLoss(rule: object, input: NativeLossInput): NativeLoss
   rlKlDivergence(
     rule: object,

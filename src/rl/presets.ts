@@ -7,14 +7,19 @@ export const base: Algorithm = {
   preset: 'grpo',
   advantage: {
     estimator: 'sampled',
+    multiObjective: 'sum_then_normalize',
     baseline: 'group',
     scale: 'group',
     epsilon: 1e-4,
+    fNorm: 1,
     bessel: true,
     singleton: 'zero',
     rewardClip: null,
     rewardClipPlace: 'before_baseline',
     gamma: 1,
+    lambda: 1,
+    alignment: 'position',
+    zeroTail: true,
     maskedReturn: 'through',
     whitening: null,
     exactWeights: 'softmax'
@@ -56,6 +61,7 @@ export const base: Algorithm = {
   countEmptyRows: true
 }
 
+const plainWhitening = { scale: true, bessel: true, epsilon: 1e-8, epsilonRule: 'add', countEpsilon: 0 } as const
 const verlWhitening = { scale: true, bessel: true, epsilon: 1e-8, epsilonRule: 'add', countEpsilon: 1e-8 } as const
 const openrlhfWhitening = { scale: true, bessel: false, epsilon: 1e-8, epsilonRule: 'floor', countEpsilon: 0 } as const
 
@@ -74,6 +80,9 @@ const verl = {
   countEmptyRows: false
 } as const
 const verlGroup = { epsilon: 1e-6, singleton: 'reward', maskedReturn: 'skip' } as const
+
+const policyGradient = { loss: { kind: 'policy_gradient' } } as const
+const optimalToken = { baseline: 'optimal_token', scale: 'none', epsilon: 1e-8 } as const
 
 const openrlhf = {
   entropy: { aggregation: 'as_loss' },
@@ -121,6 +130,31 @@ export const presets: Record<string, Partially<Algorithm>> = {
   // The same value; each token is differentiated through its own log-prob, so advantages may differ by token.
   gspo_token: { ratio: 'sequence', loss: { clipLow: 3e-4, clipHigh: 4e-4, ratioGradient: 'own_token' } },
   ...losses,
+  // Hao et al. 2025, arXiv 2505.23585: the baseline of least variance where a gradient grows with the length.
+  opo: {
+    ...policyGradient,
+    advantage: { baseline: 'length_weighted', scale: 'none' },
+    aggregation: 'sequence_mean_token_sum'
+  },
+  // Li et al. 2023, arXiv 2310.10505: the reward of the prompt's greedy completion is the baseline.
+  remax: { ...policyGradient, advantage: { baseline: 'given', scale: 'none' }, aggregation: 'sequence_mean_token_sum' },
+  // Chu et al. 2025, arXiv 2504.02546.
+  gpg: { ...policyGradient, advantage: { scale: 'nonzero' }, aggregation: 'token_mean' },
+  // Liu et al. 2026, arXiv 2601.05242, as TRL has it: each function by its group, the sum by the batch.
+  gdpo: { advantage: { multiObjective: 'normalize_then_sum', scale: 'batch_advantage' } },
+  // The mean of the whole batch, not of the group (OpenRLHF).
+  flash_reinforce: { ...policyGradient, advantage: { baseline: 'batch', scale: 'none' }, aggregation: 'token_mean' },
+  // Tang et al. 2025, arXiv 2503.19595.
+  grpo_passk: { advantage: { baseline: 'second_best' } },
+  // Weighted by the squared norm of the score up to each token (verl).
+  optimal_token_baseline: { advantage: optimalToken, aggregation: 'token_mean' },
+  tir_optimal_token_baseline: { advantage: { ...optimalToken, alignment: 'counted' }, aggregation: 'token_mean' },
+  // Schulman et al. 2017, arXiv 1707.06347, with GAE (arXiv 1506.02438), whitened.
+  ppo: {
+    advantage: { estimator: 'gae', baseline: 'none', scale: 'none', lambda: 0.95, whitening: plainWhitening },
+    kl: { kind: 'k1', inReward: true, perToken: true },
+    aggregation: 'token_mean'
+  },
   // The whole set of answers: no sampling noise. Baseline and weights by `exact_weights`.
   exact: { advantage: { estimator: 'exact', scale: 'none' }, loss: { kind: 'policy_gradient' } },
 
@@ -139,6 +173,7 @@ export const presets: Record<string, Partially<Algorithm>> = {
     aggregation: 'token_mean'
   },
   trl_gmpo: losses.gmpo,
+  trl_gdpo: { ...trl, advantage: { multiObjective: 'normalize_then_sum', scale: 'batch_advantage' } },
   trl_rloo: {
     advantage: { baseline: 'leave_one_out', scale: 'none' },
     ratio: 'sequence_sum',
@@ -173,7 +208,6 @@ export const presets: Record<string, Partially<Algorithm>> = {
     loss: { ...verlBounded, kind: 'sapo' },
     aggregation: 'sequence_mean_token_mean'
   },
-  verl_gpg: { ...verl, advantage: { ...verlGroup, scale: 'none' }, loss: { kind: 'policy_gradient' } },
   // Its clip_ratio_c bounds the weight.
   verl_dppo_tv: { ...verl, advantage: verlGroup, loss: { ...verlBounded, kind: 'dppo_tv', ratioCap: 3 } },
   verl_dppo_kl: { ...verl, advantage: verlGroup, loss: { ...verlBounded, kind: 'dppo_kl', ratioCap: 3 } },
@@ -195,6 +229,19 @@ export const presets: Record<string, Partially<Algorithm>> = {
     advantage: verlGroup,
     loss: { ...verlBounded, kind: 'cispo', clipLow: null, clipHigh: null, ratioCap: 2 }
   },
+  verl_remax: { ...verl, advantage: { ...verlGroup, baseline: 'given', scale: 'none' } },
+  verl_gpg: { ...verl, loss: { kind: 'policy_gradient' }, advantage: { ...verlGroup, scale: 'nonzero' } },
+  verl_gdpo: {
+    ...verl,
+    advantage: { ...verlGroup, multiObjective: 'normalize_then_sum', whitening: verlWhitening }
+  },
+  verl_grpo_passk: { ...verl, advantage: { ...verlGroup, baseline: 'second_best', singleton: 'error' } },
+  verl_optimal_token_baseline: { ...verl, advantage: { ...verlGroup, ...optimalToken } },
+  verl_tir_optimal_token_baseline: { ...verl, advantage: { ...verlGroup, ...optimalToken, alignment: 'counted' } },
+  verl_ppo: {
+    ...verl,
+    advantage: { ...verlGroup, estimator: 'gae', baseline: 'none', scale: 'none', whitening: verlWhitening }
+  },
 
   openrlhf_group_norm: { ...openrlhf, advantage: { ...openrlhfReward, epsilon: 1e-9 } },
   openrlhf_dr_grpo: { ...openrlhf, advantage: { ...openrlhfReward, scale: 'none' } },
@@ -206,6 +253,17 @@ export const presets: Record<string, Partially<Algorithm>> = {
   openrlhf_reinforce_baseline: {
     ...openrlhf,
     advantage: { ...openrlhfReward, scale: 'none', whitening: openrlhfWhitening }
+  },
+  openrlhf_flash_reinforce: { ...openrlhf, advantage: { ...openrlhfReward, baseline: 'batch', scale: 'none' } },
+  openrlhf_ppo: {
+    ...openrlhf,
+    advantage: {
+      ...openrlhfReward,
+      estimator: 'gae',
+      baseline: 'none',
+      scale: 'none',
+      whitening: openrlhfWhitening
+    }
   },
   openrlhf_gspo: {
     ...openrlhf,

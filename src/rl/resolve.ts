@@ -98,6 +98,21 @@ function checkMeaning(algorithm: Algorithm): Algorithm {
   if (kl.inReward && advantage.estimator === 'exact') {
     throw invalid('"kl.in_reward" has no meaning with the exact estimator, whose KL is exact: set it to false')
   }
+  const batchWide = advantage.baseline === 'optimal_token' || advantage.estimator === 'gae'
+  if (batchWide && advantage.scale !== 'none') {
+    throw invalid('"advantage.scale" has no meaning with the optimal_token baseline or GAE: set it to none')
+  }
+  if (advantage.baseline === 'optimal_token' && advantage.estimator === 'gae') {
+    throw invalid('"advantage.baseline" optimal_token and the estimator gae are two baselines: choose one')
+  }
+  if (advantage.multiObjective === 'normalize_then_sum') {
+    if (kl.inReward && !kl.perToken) {
+      throw invalid('"kl.in_reward" with normalize_then_sum has no one reward to be taken off: set "kl.per_token" too')
+    }
+    if (advantage.scale === 'nonzero' || advantage.baseline === 'optimal_token') {
+      throw invalid('"advantage.multi_objective" normalize_then_sum goes with a baseline and scale per function only')
+    }
+  }
   return algorithm
 }
 

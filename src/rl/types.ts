@@ -27,26 +27,48 @@ const whitening = Type.Object(
 
 const advantage = Type.Object(
   {
-    estimator: words(['sampled', 'exact'], 'Rewards of sampled completions, or the whole closed set of answers.'),
+    estimator: words(
+      ['sampled', 'exact', 'gae'],
+      'Rewards of sampled completions, the whole closed set of answers, or GAE with the values of a critic.'
+    ),
+    multiObjective: words(
+      ['sum_then_normalize', 'normalize_then_sum'],
+      'Several reward functions: one weighted sum, or each first normalised by itself (GDPO).'
+    ),
     baseline: words(
-      ['group', 'batch', 'leave_one_out', 'length_weighted', 'none'],
-      'What is subtracted: mean of the prompt’s group, of the batch, of the other members, length-weighted mean (OPO).'
+      ['group', 'batch', 'leave_one_out', 'length_weighted', 'second_best', 'optimal_token', 'given', 'none'],
+      'What is subtracted: mean of the prompt’s group, of the batch, of the other members, length-weighted mean (OPO); ' +
+        'second_best: only the best member learns, from its lead over the second (pass@k); optimal_token: the baseline ' +
+        'of least variance at each token; given: `baselines` of the input (ReMax: reward of the greedy completion).'
     ),
     scale: words(
-      ['group', 'batch', 'batch_advantage', 'none'],
-      'What divides: deviation of the group’s or the batch’s rewards; batch_advantage centres and scales advantages.'
+      ['group', 'batch', 'batch_advantage', 'nonzero', 'none'],
+      'What divides: deviation of the group’s or the batch’s rewards; batch_advantage centres and scales advantages; ' +
+        'nonzero: share of the rewards that are not 0, times f_norm (GPG).'
     ),
-    epsilon: Type.Number({ minimum: 0, description: 'Added to the standard deviation.' }),
+    epsilon: Type.Number({
+      minimum: 0,
+      description: 'Added to the standard deviation; of optimal_token, to the sum of weights.'
+    }),
+    fNorm: Type.Number({ exclusiveMinimum: 0, description: 'Normaliser of GPG.' }),
     bessel: Type.Boolean({ description: 'Standard deviation with n-1 (true) or n.' }),
     singleton: words(
-      ['zero', 'reward'],
-      'Advantage of the only scored member of a group: 0, or its raw reward (verl).'
+      ['zero', 'reward', 'error'],
+      'Advantage of the only scored member of a group: 0, its raw reward (verl), or BATCH_TOO_SMALL.'
     ),
     rewardClip: Type.Union([Type.Tuple([Type.Number(), Type.Number()]), Type.Null()], {
       description: 'Lowest and highest reward.'
     }),
     rewardClipPlace: words(['before_baseline', 'after_baseline'], 'TRL and OpenRLHF clip at different places.'),
     gamma: Type.Number({ minimum: 0, maximum: 1, description: 'Discount per token.' }),
+    lambda: Type.Number({ minimum: 0, maximum: 1, description: 'GAE: weight of returns over one-step differences.' }),
+    alignment: words(
+      ['position', 'counted'],
+      'optimal_token compares tokens of the same place, or after as many counted tokens (several turns).'
+    ),
+    zeroTail: Type.Boolean({
+      description: 'optimal_token: no baseline where the longest completion of a group has none to be compared with.'
+    }),
     maskedReturn: words(
       ['skip', 'through'],
       'A return at a masked token: no step (verl), or one without reward (OpenRLHF).'

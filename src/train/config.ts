@@ -96,6 +96,19 @@ const isRecord = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const sectionOf = (value: unknown): object => (isRecord(value) ? value : {})
 
+/** Why the loop cannot run an algorithm: it needs what only a caller of the library can give. */
+function unservedInput({ estimator, baseline }: Algorithm['advantage']): string | undefined {
+  const needs =
+    estimator === 'gae'
+      ? 'a critic’s values'
+      : baseline === 'given'
+        ? 'the reward of each prompt’s greedy completion'
+        : baseline === 'optimal_token'
+          ? 'the summed squared probabilities of each token'
+          : undefined
+  return needs && `needs ${needs}, which a run does not compute; expected another preset, e.g. grpo, rloo, opo`
+}
+
 function algorithmProblems(config: RunConfig): Problem[] {
   if (config.algorithm.preset === 'sft') {
     if (config.rollout.choices !== undefined) {
@@ -105,7 +118,10 @@ function algorithmProblems(config: RunConfig): Problem[] {
     return other ? [{ path: `/algorithm/${other}`, message: `sft has no ${other}; expected preset alone` }] : []
   }
   try {
-    const exact = algorithmOf(config).advantage.estimator === 'exact'
+    const { advantage } = algorithmOf(config)
+    const unserved = unservedInput(advantage)
+    if (unserved) return [{ path: '/algorithm', message: unserved }]
+    const exact = advantage.estimator === 'exact'
     const { choices } = config.rollout
     if (choices === undefined) {
       const message =
