@@ -10,6 +10,22 @@ export {
   type PolicyLossMetrics
 } from './policyLoss.js'
 export { gae, retrace, upgo, vtrace, type OffPolicyInput, type SequenceInput } from './returns.js'
+export {
+  clipRewards,
+  completionLengths,
+  lengthPenalty,
+  overlongPenalty,
+  relativeLengthReward,
+  repetitionPenalty,
+  shapeRewards,
+  truncationPenalty,
+  type LengthOptions,
+  type OverlongOptions,
+  type RepetitionOptions,
+  type RewardShaping,
+  type RewardShapingInput
+} from './rewardShaping.js'
+export { RewardStatistics, type RewardStatisticsState } from './rewardStatistics.js'
 export { maskTruncated } from './truncated.js'
 export { presetNames, resolveAlgorithm } from './resolve.js'
 export { algorithmSchema, type Algorithm, type AlgorithmOptions, type FloatArray } from './types.js'
