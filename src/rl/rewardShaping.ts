@@ -217,7 +217,7 @@ export function shapeRewards(shaping: RewardShaping, input: RewardShapingInput):
   const completions = cuSeqlens.length - 1
   checkLength('rewards', input.rewards, completions, 'one per completion')
   let rewards: FloatArray = input.rewards.slice()
-  if (shaping.truncated != null) {
+  if (shaping.truncated !== undefined && shaping.truncated !== null) {
     rewards = truncationPenalty(rewards, given('truncated', input.truncated, 'truncated'), shaping.truncated)
   }
   if (shaping.clip) rewards = clipRewards(rewards, shaping.clip)
