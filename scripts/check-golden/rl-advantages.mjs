@@ -145,7 +145,9 @@ function trlCase({ parameters, inputs, outputs }) {
     const metrics = []
     // TRL reports the reward before clip and KL; its standard deviation is that of the whole batch here as there.
     if (!clipped(parameters) && beta === 0) {
-      if ('reward' in expected) metrics.push(['reward', result.metrics.reward, expected.reward])
+      for (const name of ['reward', 'reward_std']) {
+        if (name in expected) metrics.push([name, result.metrics[name], expected[name]])
+      }
     }
     return { values, metrics }
   }

@@ -11,7 +11,7 @@ export interface RewardStatisticsState {
 
 /**
  * Running statistics of rewards, kept from batch to batch and in checkpoints (`state`). Batches are merged by the rule of
- * Chan, Golub and LeVeque (1979), in f64, so that the result does not depend on how the rewards were split.
+ * Chan, Golub and LeVeque (1979), in f64: how the rewards were split changes no more than the rounding.
  */
 export class RewardStatistics {
   #count = 0
