@@ -26,7 +26,5 @@ export const lossPresets = {
   clip_cov: { loss: { kind: 'clip_cov' }, aggregation: 'token_mean' },
   kl_cov: { loss: { kind: 'kl_cov' }, aggregation: 'token_mean' },
   // Richemond et al. 2024, arXiv 2405.19107.
-  dro: { loss: { kind: 'dro' }, aggregation: 'token_mean' },
-  // Chu et al. 2025, arXiv 2504.02546: plain policy gradient on centred rewards.
-  gpg: { advantage: { scale: 'none' }, loss: { kind: 'policy_gradient' }, aggregation: 'token_mean' }
+  dro: { loss: { kind: 'dro' }, aggregation: 'token_mean' }
 } satisfies Record<string, Partially<Algorithm>>
