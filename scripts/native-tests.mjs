@@ -64,5 +64,6 @@ export function otherInstructionSets() {
   const flags = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : ''
   const others = ['portable']
   if (/\bavx512bw\b/.test(flags)) others.unshift('avx2')
+  if (/\bavx512_bf16\b/.test(flags)) others.unshift('avx512')
   return others
 }

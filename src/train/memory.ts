@@ -67,11 +67,11 @@ export interface MemoryPlan {
 
 /** Rows of a micro-batch (native/model/model.cpp), and rows whose logits exist at once. */
 const rowBudget = 1024
-const headRows = 128
+const headRows = 256
 const float = 4
 /** Taken for an answer of a closed set. */
 const choiceTokens = 8
-/** A sequence's cache grows by half when it is full (native/model/attention.cpp). */
+/** A cache grows by half when it is full (native/model/attention.cpp). */
 const cacheGrowth = 1.25
 
 /** Outputs and inputs of each linear layer of a block, by module. */
@@ -140,17 +140,13 @@ export function memoryPlan(config: RunConfig, input: MemoryInput): MemoryPlan {
   const trained = lora ? counts.adapter : counts.all
   const sft = algorithm.preset === 'sft'
   const samples = !sft && rollout.choices === undefined
-  const decoded = Math.min(
-    rollout.max_batch,
-    Math.max(rollout.prompts * rollout.completions, evaluation.every > 0 ? evaluation.items : 0)
-  )
   const length = Math.min(shape.context, promptTokens + (samples ? rollout.max_tokens : 0))
   const roles: MemoryRole[] = [
     { name: 'weights', bytes: weightsOf(shape, dtype, lora?.rank, lora?.modules) },
     { name: 'gradients', bytes: trained * float },
     { name: 'optimizer', bytes: trained * 2 * float },
     { name: 'activations', bytes: activations(shape, config, promptTokens, length) },
-    { name: 'KV cache', bytes: samples ? (decoded + 1) * length * cacheGrowth * cachePerToken(shape) : 0 }
+    { name: 'KV cache', bytes: samples ? cachedTokens(config, promptTokens, length) * cachePerToken(shape) : 0 }
   ]
   if (!lora && !sft && algorithmOf(config).kl.coefficient > 0)
     roles.push({ name: 'reference', bytes: weightsOf(shape, dtype) })
@@ -169,6 +165,17 @@ const modulesOf = (targets: 'all-linear' | string[]): readonly string[] =>
   targets === 'all-linear' ? allLinear : targets
 
 const cachePerToken = ({ layers, keyHeads, headWidth }: ModelShape): number => 2 * layers * keyHeads * headWidth * float
+
+/** Tokens in the cache at once: completions share their prompt's; an evaluation has one for each prompt. */
+function cachedTokens({ rollout, evaluation }: RunConfig, promptTokens: number, length: number): number {
+  const { prompts, completions, max_batch: maxBatch } = rollout
+  const own = (length - Math.min(promptTokens, length)) * cacheGrowth
+  const tokens = (sequences: number, each: number) => {
+    const active = Math.min(maxBatch, sequences)
+    return active * own + (Math.ceil(active / each) + 1) * promptTokens
+  }
+  return Math.max(tokens(prompts * completions, completions), evaluation.every > 0 ? tokens(evaluation.items, 1) : 0)
+}
 
 /** What a micro-batch keeps for its backward pass, what the pass itself holds, and the logits of the head. */
 function activations(shape: ModelShape, config: RunConfig, promptTokens: number, length: number): number {
