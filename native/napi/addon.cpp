@@ -4,6 +4,7 @@
 namespace adjudge {
 
 void register_rl(Napi::Env env, Napi::Object exports);
+void register_rl_q(Napi::Env env, Napi::Object exports);
 void register_rl_replay(Napi::Env env, Napi::Object exports);
 void register_rl_advantages(Napi::Env env, Napi::Object exports);
 void register_rl_returns(Napi::Env env, Napi::Object exports);
@@ -17,6 +18,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_parameters(env, exports);
   export_files(env, exports);
   register_rl(env, exports);
+  register_rl_q(env, exports);
   register_rl_replay(env, exports);
   register_rl_advantages(env, exports);
   register_rl_returns(env, exports);

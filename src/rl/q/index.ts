@@ -1,4 +1,6 @@
 /** Q-learning: targets, losses, replay. */
+export { qLoss, type QLoss, type QLossInput, type QLossMetrics } from './loss.js'
+export { duelingGradients, duelingQ, polyakAverage, type DuelingCentre, type DuelingInput } from './network.js'
 export {
   ReplayBuffer,
   type ReplayField,
@@ -10,3 +12,6 @@ export {
   type ReplayState,
   type ReplayType
 } from './replay.js'
+export { qPresetNames, resolveQAlgorithm } from './resolve.js'
+export { qTargets, type QTargetInput } from './targets.js'
+export { qAlgorithmSchema, type QAlgorithm, type QAlgorithmOptions } from './types.js'

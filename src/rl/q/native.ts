@@ -15,9 +15,49 @@ export interface NativeDraws {
   firstDraw: number
 }
 
+export interface NativeShape {
+  steps: number
+  actionCount: number
+  quantiles: number
+}
+
 export type RowArray = Float32Array | Float64Array | Int32Array | Uint8Array
 
+export interface NativeQLoss {
+  loss: number
+  qGradients?: FloatArray
+  twinQGradients?: FloatArray
+  actionQGradients?: FloatArray
+  twinActionQGradients?: FloatArray
+  logSumExpQGradients?: FloatArray
+  twinLogSumExpQGradients?: FloatArray
+  valueGradients?: FloatArray
+  logProbGradients?: FloatArray
+  priorities?: FloatArray
+  policyWeights?: FloatArray
+  metrics: {
+    td: number
+    conservative: number
+    value: number
+    policy: number
+    steps: number
+    actionQ: number
+    target: number
+    priority: number
+    stateValue: number
+    policyWeight: number
+  }
+}
+
 export interface QKernels {
+  rlQTargets(rule: object, input: object): FloatArray
+  rlQLoss(rule: object, input: object): NativeQLoss
+  rlDuelingQ(rule: { centre: string }, input: NativeShape & { values: FloatArray; advantages: FloatArray }): FloatArray
+  rlDuelingGradients(
+    rule: { centre: string },
+    input: NativeShape & { advantages: FloatArray; qGradients: FloatArray }
+  ): { valueGradients: FloatArray; advantageGradients: FloatArray }
+  rlPolyakAverage(rule: { rate: number }, input: { target: FloatArray; online: FloatArray }): void
   rlTreeLengths(rule: object, input: { capacity: number }): { sums: number; minima: number }
   rlTreeRebuild(rule: object, input: NativeTree): void
   rlTreeTotal(rule: object, input: NativeTree): number
