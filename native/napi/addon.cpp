@@ -9,6 +9,7 @@ void register_rl_replay(Napi::Env env, Napi::Object exports);
 void register_rl_advantages(Napi::Env env, Napi::Object exports);
 void register_rl_returns(Napi::Env env, Napi::Object exports);
 void register_rl_repetition(Napi::Env env, Napi::Object exports);
+void register_rl_preference(Napi::Env env, Napi::Object exports);
 
 namespace {
 
@@ -23,6 +24,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   register_rl_advantages(env, exports);
   register_rl_returns(env, exports);
   register_rl_repetition(env, exports);
+  register_rl_preference(env, exports);
   return exports;
 }
 

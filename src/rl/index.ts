@@ -27,6 +27,16 @@ export {
 } from './rewardShaping.js'
 export { RewardStatistics, type RewardStatisticsState } from './rewardStatistics.js'
 export { maskTruncated } from './truncated.js'
+export { preferenceLoss, type PreferenceBatch, type PreferenceLoss, type PreferenceMetrics } from './preference.js'
+export { preferenceLabels, type PreferenceLabels } from './preferenceLabels.js'
+export {
+  preferencePairs,
+  type GroupScores,
+  type PreferencePairs,
+  type PreferencePairsOptions
+} from './preferencePairs.js'
+export { preferencePresetNames, resolvePreference } from './preferenceResolve.js'
+export { preferenceSchema, type Preference, type PreferenceOptions } from './preferenceTypes.js'
 export { presetNames, resolveAlgorithm } from './resolve.js'
 export { algorithmSchema, type Algorithm, type AlgorithmOptions, type FloatArray } from './types.js'
 export * from './q/index.js'

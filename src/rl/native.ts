@@ -1,4 +1,5 @@
 /** The RL kernels as the addon exports them (native/napi/rl.cpp). Absent values: undefined or null. */
+import type { PreferenceKernels } from './nativePreference.js'
 import type { FloatArray } from './types.js'
 
 export interface NativeAdvantageInput {
@@ -109,7 +110,7 @@ export interface NativeReturnsInput {
   bootstrapValues?: FloatArray
 }
 
-export interface RlKernels {
+export interface RlKernels extends PreferenceKernels {
   rlAdvantages(rule: object, input: NativeAdvantageInput): NativeAdvantages
   rlGae(rule: object, input: NativeReturnsInput): { advantages: FloatArray; returns: FloatArray }
   rlVtrace(rule: object, input: NativeReturnsInput): { targets: FloatArray; advantages: FloatArray }

@@ -7,6 +7,7 @@ import { checkDocument, type Override, type Problem } from '../judge/document.js
 import { priceOf } from '../judge/index.js'
 import { resolveAlgorithm, type Algorithm } from '../rl/index.js'
 import { Choices } from './choices.js'
+import { preferenceOf, preferenceProblem } from './preference.js'
 import { RunSchema, type RewardConfig, type RunConfig } from './schema.js'
 
 export interface LoadedConfig {
@@ -92,6 +93,12 @@ export function algorithmOf(config: RunConfig): Algorithm {
   return resolveAlgorithm(options)
 }
 
+/** True where training needs a frozen model to measure against. Throws ALGORITHM_INVALID. */
+export function needsReference(config: RunConfig): boolean {
+  if (config.algorithm.preset === 'sft') return false
+  return preferenceOf(config)?.preference.reference ?? algorithmOf(config).kl.coefficient > 0
+}
+
 const isRecord = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const sectionOf = (value: unknown): object => (isRecord(value) ? value : {})
@@ -118,6 +125,7 @@ function algorithmProblems(config: RunConfig): Problem[] {
     return other ? [{ path: `/algorithm/${other}`, message: `sft has no ${other}; expected preset alone` }] : []
   }
   try {
+    if (preferenceOf(config)) return [preferenceProblem(config) ?? []].flat()
     const { advantage } = algorithmOf(config)
     const unserved = unservedInput(advantage)
     if (unserved) return [{ path: '/algorithm', message: unserved }]

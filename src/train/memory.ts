@@ -9,7 +9,7 @@ import { readModelFiles } from '../policy/files.js'
 import { allLinear } from '../policy/options.js'
 import { Tokenizer } from '../policy/tokenizer.js'
 import type { Message } from '../policy/types.js'
-import { algorithmOf, type LoadedConfig } from './config.js'
+import { needsReference, type LoadedConfig } from './config.js'
 import { availableMemory, bytesOf, sizeText } from './freeMemory.js'
 import type { RunConfig } from './schema.js'
 
@@ -148,8 +148,7 @@ export function memoryPlan(config: RunConfig, input: MemoryInput): MemoryPlan {
     { name: 'activations', bytes: activations(shape, config, promptTokens, length) },
     { name: 'KV cache', bytes: samples ? cachedTokens(config, promptTokens, length) * cachePerToken(shape) : 0 }
   ]
-  if (!lora && !sft && algorithmOf(config).kl.coefficient > 0)
-    roles.push({ name: 'reference', bytes: weightsOf(shape, dtype) })
+  if (!lora && needsReference(config)) roles.push({ name: 'reference', bytes: weightsOf(shape, dtype) })
   const judging = judges.reduce((sum, judge) => sum + weightsOf(judge, dtype), 0)
   roles.push({ name: 'judges', bytes: judging })
   return {

@@ -8,7 +8,7 @@ import { Policy } from '../policy/policy.js'
 import type { GenerateOptions } from '../policy/types.js'
 import { latestCheckpoint, type Checkpoint, type RunState } from './checkpoint.js'
 import { Choices } from './choices.js'
-import { algorithmOf, type LoadedConfig } from './config.js'
+import { needsReference, type LoadedConfig } from './config.js'
 import { removeParts } from './files.js'
 import { keepConfig } from './identity.js'
 import { checkMemory, planMemory } from './memory.js'
@@ -113,7 +113,7 @@ export class Session implements AsyncDisposable {
     this.opened.push(() => this.policy.dispose())
     if (checkpoint) await this.policy.loadOptimizer(checkpoint.optimizer)
     const { config } = this
-    if (config.algorithm.preset === 'sft' || adapted || algorithmOf(config).kl.coefficient === 0) return
+    if (adapted || !needsReference(config)) return
     const reference = await Policy.load(model.path, { ...common, trainable: false })
     this.reference = reference
     this.opened.push(() => reference.dispose())

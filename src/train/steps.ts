@@ -6,6 +6,8 @@ import { algorithmOf } from './config.js'
 import { fileOf } from './evaluate.js'
 import { JsonlWriter } from './files.js'
 import { finite, rolloutMetrics, type Metrics } from './metrics.js'
+import { preferenceBackward } from './prefer.js'
+import { preferenceOf } from './preference.js'
 import { rollOut, rolloutRecords, type Rollout } from './rollout.js'
 import { learningRateAt } from './schedule.js'
 import { samplingOf, type Session } from './session.js'
@@ -20,7 +22,7 @@ export interface StepResult {
 
 /** Throws ALL_UNSCORED before anything is learned where no completion of the step has a reward. */
 export async function reinforceStep(session: Session, step: number): Promise<StepResult> {
-  const { config, policy, rewards, reference, choices } = session
+  const { config, policy, rewards, choices } = session
   const items = await session.itemsOf(step)
   await session.checkLengths(items, session.train.path)
   const name = `step-${step}`
@@ -31,23 +33,14 @@ export async function reinforceStep(session: Session, step: number): Promise<Ste
   await writeRollout(session, rollout, step)
   checkScored(rollout, session)
   const started = performance.now()
-  const algorithm = algorithmOf(config)
-  const { loss, metrics } = await policy.backward({
-    groups: rollout.groups,
-    rewards: rollout.rewarded.map((group) => group.map(({ reward }) => reward)),
-    algorithm,
-    maxTokens: config.rollout.max_tokens,
-    ...(reference ? { reference } : {})
-  })
-  // Without a coefficient there is no reference, and nothing was measured.
-  const { kl, ...rest } = metrics
+  const { loss, metrics } = await learn(session, rollout)
   const applied = await applyStep(session, step)
   const completions = rollout.groups.flatMap((group) => group.completions)
   const sampled = completions.reduce((sum, { tokens }) => sum + tokens.length, 0)
   const logProbs = completions.reduce((sum, one) => sum + one.logProbs.reduce((a, b) => a + b, 0), 0)
   return {
     metrics: {
-      ...finite({ ...rest, ...(algorithm.kl.coefficient > 0 ? { kl } : {}), loss }),
+      ...finite({ ...metrics, loss }),
       // Of the sampled tokens the entropy is an estimate without bias, and costs nothing; of a closed set it is exact.
       ...(choices
         ? choiceMetrics(rollout, rewards)
@@ -59,6 +52,26 @@ export async function reinforceStep(session: Session, step: number): Promise<Ste
     },
     tokens: sampled + rollout.groups.reduce((sum, { promptTokens }) => sum + promptTokens.length, 0)
   }
+}
+
+/** Accumulates the gradients of a judged rollout: by comparison, or by rewards. */
+async function learn(
+  { config, policy, reference }: Session,
+  rollout: Rollout
+): Promise<{ loss: number | null; metrics: Record<string, number | undefined> }> {
+  const training = preferenceOf(config)
+  if (training) return preferenceBackward(policy, reference, rollout, training)
+  const algorithm = algorithmOf(config)
+  const { loss, metrics } = await policy.backward({
+    groups: rollout.groups,
+    rewards: rollout.rewarded.map((group) => group.map(({ reward }) => reward)),
+    algorithm,
+    maxTokens: config.rollout.max_tokens,
+    ...(reference ? { reference } : {})
+  })
+  // Without a coefficient there is no reference, and nothing was measured.
+  const { kl, ...rest } = metrics
+  return { loss, metrics: { ...rest, ...(algorithm.kl.coefficient > 0 ? { kl } : {}) } }
 }
 
 export async function superviseStep(session: Session, step: number): Promise<StepResult> {
