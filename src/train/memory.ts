@@ -133,7 +133,7 @@ export interface MemoryInput {
 /** An estimate: exact for weights, gradients and optimizer. */
 export function memoryPlan(config: RunConfig, input: MemoryInput): MemoryPlan {
   const { shape, promptTokens, adapter, judges = [], dtype } = input
-  const { model, rollout, evaluation, algorithm } = config
+  const { model, rollout, algorithm } = config
   const given = model.lora && { rank: model.lora.rank, modules: modulesOf(model.lora.target_modules) }
   const lora = adapter ?? given
   const counts = countsOf(shape, lora)
