@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rl/loss_aggregation.h"
 #include "rl/loss_clip.h"
-#include "rl/loss_geometric.h"
+#include "rl/loss_row.h"
 #include "rl/loss_selection.h"
 #include "rl/loss_smooth.h"
 #include "rl/loss_weighted.h"
@@ -32,49 +33,11 @@ LossTerm term_of(const LossRule& rule, const LossToken& token) {
     case LossKind::kl_cov:
       return kl_cov_term(rule, token);
     case LossKind::policy_gradient:
-    case LossKind::gmpo:  // by rows: Sweep::geometric
+    case LossKind::gmpo:  // by rows: LossRows::geometric
       break;
   }
   return weighted_log_prob(token, 1);
 }
-
-double inverse(double x) { return x > 0 ? 1 / x : 0; }
-
-struct Counts {
-  double tokens = 0;
-  double sequences = 0;
-};
-
-double row_weight(const LossRule& rule, const Counts& counts, double row_tokens) {
-  switch (rule.aggregation) {
-    case Aggregation::token_mean:
-      return inverse(counts.tokens);
-    case Aggregation::token_sum:
-      return 1;
-    case Aggregation::sequence_mean_token_mean:
-      return row_tokens > 0 ? inverse(counts.sequences) / (row_tokens + rule.token_epsilon) : 0;
-    case Aggregation::sequence_mean_token_sum:
-      return inverse(counts.sequences);
-    case Aggregation::constant:
-      return inverse(counts.sequences) / rule.constant;
-    case Aggregation::sequence_mean:
-      return inverse(counts.sequences) * inverse(row_tokens);
-  }
-  return 0;
-}
-
-struct RowRatio {
-  double value;
-  double slope;  // d ratio / d (sum of the row's log-probs), joint gradient
-  bool inside;   // log ratio within its bounds
-};
-
-// A row's geometric mean of held token ratios, times that of its importance weights (verl adds the constant).
-struct RowGeometric {
-  double value;
-  double divisor;  // tokens of the mean
-};
-constexpr double importance_floor = 1e-10;
 
 struct RowClips {
   double low = 0;
@@ -107,21 +70,10 @@ class Sweep {
   }
 
  private:
-  bool counted(std::int32_t t) const { return !batch_.mask || batch_.mask[t]; }
-
-  // Tokens of the policy term and the entropy bonus; the others still count in every divisor.
-  bool teaches(std::int32_t t) const { return high_entropy_.empty() || high_entropy_[t]; }
-
-  double row_tokens(std::size_t i) const {
-    double n = 0;
-    for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) n += counted(t) ? 1 : 0;
-    return n;
-  }
-
   Counts count() const {
     Counts counts;
     for (std::size_t i = 0; i < batch_.rows; ++i) {
-      const double n = row_tokens(i);
+      const double n = rows_.tokens(i);
       counts.tokens += n;
       counts.sequences += n > 0 || rule_.count_empty_rows ? 1 : 0;
     }
@@ -134,79 +86,6 @@ class Sweep {
     double chosen = 0;
     for (const std::uint8_t one : high_entropy_) chosen += one;
     return result_.metrics.tokens * inverse(chosen);
-  }
-
-  double bounded(double log_ratio) const {
-    return std::min(std::max(log_ratio, rule_.log_ratio_low), rule_.log_ratio_high);
-  }
-
-  double difference(std::int32_t t) const {
-    return static_cast<double>(batch_.log_probs[t]) - batch_.old_log_probs[t];
-  }
-
-  double advantage(std::size_t i, std::int32_t t) const {
-    return batch_.advantages[batch_.advantages_per_token ? static_cast<std::size_t>(t) : i];
-  }
-
-  double importance(std::int32_t t) const {
-    return batch_.importance_weights ? batch_.importance_weights[t] : 1.0;
-  }
-
-  RowRatio row_ratio(std::size_t i, double n) const {
-    double sum = 0;
-    for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
-      if (counted(t)) sum += difference(t);
-    }
-    const double log_ratio = rule_.ratio == Ratio::sequence ? sum * inverse(n) : sum;
-    const double value = std::exp(bounded(log_ratio));
-    const bool inside = log_ratio >= rule_.log_ratio_low && log_ratio <= rule_.log_ratio_high;
-    const double slope = rule_.ratio == Ratio::sequence ? value * inverse(n) : value;
-    return {value, inside ? slope : 0, inside};
-  }
-
-  // vespo: log of the product of a row's ratios and importance weights.
-  double row_log_weight(std::size_t i) const {
-    double sum = 0;
-    for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
-      if (batch_.importance_weights && (counted(t) || rule_.gamma_weight.masked_importance)) {
-        sum += vespo_bounded(std::log(importance(t)));
-      }
-      if (counted(t)) sum += std::min(std::max(difference(t), -vespo_log_limit), vespo_log_limit);
-    }
-    return vespo_bounded(sum);
-  }
-
-  RowGeometric row_geometric(std::size_t i, double n) const {
-    double sum = 0;
-    double weights = 0;
-    double taught = 0;
-    for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
-      if (!counted(t)) continue;
-      if (batch_.importance_weights) weights += std::log(importance(t) + importance_floor);
-      if (!teaches(t)) continue;
-      sum += held(i, t).value;
-      ++taught;
-    }
-    const double divisor = taught > 0 ? taught + rule_.token_epsilon : 1;
-    const double mean = sum / divisor + (n > 0 ? weights / (n + rule_.token_epsilon) : 0);
-    return {std::exp(mean), divisor};
-  }
-
-  HeldLogRatio held(std::size_t i, std::int32_t t) const {
-    return held_log_ratio(difference(t), advantage(i, t), rule_.clip_low, rule_.clip_high);
-  }
-
-  // A row that drifted from the policy that wrote it, per token of mean log-prob: its tokens with A < 0 are
-  // left out of the policy term (off-policy sequence masking, DeepSeek-V3.2).
-  bool drifted(std::size_t i, double n) const {
-    if (std::isinf(rule_.off_policy_threshold)) return false;
-    const Float* rollout = batch_.rollout_log_probs ? batch_.rollout_log_probs : batch_.old_log_probs;
-    double sum = 0;
-    for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
-      if (!counted(t) || std::isnan(rollout[t])) continue;
-      sum += static_cast<double>(rollout[t]) - batch_.log_probs[t];
-    }
-    return sum * inverse(n) > rule_.off_policy_threshold;
   }
 
   // The loss of a row without a counted token, where such rows count: that of a ratio of 1.
@@ -224,29 +103,29 @@ class Sweep {
   }
 
   void row(std::size_t i, const Counts& counts, Float* gradients, Float* entropy_gradients) {
-    const double n = row_tokens(i);
+    const double n = rows_.tokens(i);
     if (n == 0) empty_row(i, counts);
     const double weight = row_weight(rule_, counts, n);
     const bool by_token = rule_.ratio == Ratio::token;
     const bool geometric = rule_.kind == LossKind::gmpo;
     const bool joint = !by_token && rule_.ratio_gradient == RatioGradient::joint;
-    const RowRatio whole = by_token ? RowRatio{1, 0, true} : row_ratio(i, n);
-    const RowGeometric mean = geometric ? row_geometric(i, n) : RowGeometric{1, 1};
-    const double log_weight = rule_.kind == LossKind::vespo ? row_log_weight(i) : 0;
-    const bool off_policy = drifted(i, n);
+    const RowRatio whole = by_token ? RowRatio{1, 0, true} : rows_.ratio(i, n);
+    const RowGeometric mean = geometric ? rows_.geometric(i, n) : RowGeometric{1, 1};
+    const double log_weight = rule_.kind == LossKind::vespo ? rows_.log_weight(i) : 0;
+    const bool off_policy = rows_.drifted(i, n);
     double shared = 0;  // derivative with respect to the row's ratio, or the log of its geometric mean
     RowClips clips;
     for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
       gradients[t] = 0;
       if (entropy_gradients) entropy_gradients[t] = 0;
-      if (!counted(t)) continue;
-      const double change = difference(t);
+      if (!rows_.counted(t)) continue;
+      const double change = rows_.difference(t);
       LossToken token{batch_.log_probs[t], batch_.old_log_probs[t],
-                      whole.value,         advantage(i, t),
+                      whole.value,         rows_.advantage(i, t),
                       log_weight,          !selected_.empty() && selected_[t] != 0};
       double own_slope = joint ? 0 : (whole.inside ? whole.value : 0);
       if (by_token) {
-        token.ratio = std::exp(bounded(change));
+        token.ratio = std::exp(rows_.bounded(change));
         own_slope = change >= rule_.log_ratio_low && change <= rule_.log_ratio_high ? token.ratio : 0;
       }
       const double part = off_policy && token.advantage < 0 ? 0 : 1;
@@ -262,7 +141,8 @@ class Sweep {
       } else {
         term = term_of(rule_, token);
         // VESPO's weight has the importance of the whole row in it already.
-        const double factor = teaches(t) ? part * (rule_.kind == LossKind::vespo ? 1.0 : importance(t)) : 0;
+        const double factor =
+            rows_.teaches(t) ? part * (rule_.kind == LossKind::vespo ? 1.0 : rows_.importance(t)) : 0;
         loss = term.value * factor;
         gradient = (term.ratio_slope * own_slope + term.log_prob_slope) * factor;
         if (joint) shared += weight * factor * term.ratio_slope;
@@ -283,12 +163,12 @@ class Sweep {
       if (batch_.entropies) {
         entropy_ += batch_.entropies[t];
         const double each = rule_.entropy_token_mean ? inverse(counts.tokens) * bonus_share_ : weight;
-        const double bonus = teaches(t) ? rule_.entropy_coefficient * each : 0;
+        const double bonus = rows_.teaches(t) ? rule_.entropy_coefficient * each : 0;
         bonus_ += bonus * batch_.entropies[t];
         if (entropy_gradients) entropy_gradients[t] = static_cast<Float>(-bonus);
       }
       old_kl_ -= change;
-      old_kl_bounded_ -= by_token ? bounded(change) : change;
+      old_kl_bounded_ -= by_token ? rows_.bounded(change) : change;
       old_kl_absolute_ += std::abs(change);
       result_.loss += weight * loss;
       gradients[t] = static_cast<Float>(weight * gradient);
@@ -296,9 +176,9 @@ class Sweep {
     note_row(clips, n);
     if (shared == 0) return;
     for (std::int32_t t = batch_.cu_seqlens[i]; t < batch_.cu_seqlens[i + 1]; ++t) {
-      if (!counted(t)) continue;
-      if (geometric && !teaches(t)) continue;
-      const double slope = geometric ? held(i, t).slope / mean.divisor : whole.slope;
+      if (!rows_.counted(t)) continue;
+      if (geometric && !rows_.teaches(t)) continue;
+      const double slope = geometric ? rows_.held(i, t).slope / mean.divisor : whole.slope;
       gradients[t] = static_cast<Float>(gradients[t] + shared * slope);
     }
   }
@@ -358,8 +238,9 @@ class Sweep {
 
   const LossRule& rule_;
   LossBatch<Float> batch_;
-  LossValue result_;
   std::vector<std::uint8_t> kept_, high_entropy_, selected_;
+  LossRows<Float> rows_{rule_, batch_, high_entropy_};
+  LossValue result_;
   double bonus_share_ = 1;
   bool any_row_ = false;
   double clip_low_ = 0, clip_high_ = 0, clip_dual_ = 0, clip_token_ = 0, clip_bound_ = 0;

@@ -19,38 +19,32 @@ function verlNormaliser(mode, parameters, mask) {
   const rows = mask.filter((row) => row.some(Boolean)).length
   const sequences = (parameters.global_batch_size ?? rows) / share
   return {
-    record: {
-      aggregation: verlAggregation[mode],
-      constant: parameters.loss_scale_factor ?? mask[0].length,
-      tokenEpsilon: 1e-8,
-      countEmptyRows: false
-    },
+    record: { aggregation: verlAggregation[mode], constant: parameters.loss_scale_factor ?? mask[0].length },
     input: { batchTokens: tokens, batchSequences: sequences }
   }
 }
 
-const bounded = { logRatioLow: -20, logRatioHigh: 20 }
-
+/** Our preset of each of verl's losses, and what its parameters change of it. */
 const verlLosses = {
-  vanilla: (p) => ({ loss: { ...bounded, dualClip: p.clip_ratio_c } }),
-  gspo: () => ({ ratio: 'sequence', loss: { ratioGradient: 'own_token', logRatioHigh: 10 } }),
-  gpg: () => ({ loss: { kind: 'policy_gradient' } }),
-  cispo: () => ({ loss: { ...bounded, kind: 'cispo' } }),
+  vanilla: (p) => ({ preset: 'verl_grpo', loss: { dualClip: p.clip_ratio_c } }),
+  gspo: () => ({ preset: 'verl_gspo' }),
+  gpg: () => ({ preset: 'verl_gpg' }),
+  cispo: () => ({ preset: 'verl_cispo' }),
   sapo: (p) => ({
-    loss: { ...bounded, kind: 'sapo', temperaturePositive: p.tau_pos, temperatureNegative: p.tau_neg }
+    preset: 'verl_sapo',
+    loss: { temperaturePositive: p.tau_pos, temperatureNegative: p.tau_neg }
   }),
-  dppo_tv: (p) => ({ loss: { ...bounded, kind: 'dppo_tv', ratioCap: p.clip_ratio_c } }),
-  dppo_kl: (p) => ({ loss: { ...bounded, kind: 'dppo_kl', ratioCap: p.clip_ratio_c } }),
-  dro: (p) => ({ loss: { kind: 'dro', quadraticCoefficient: p.dro_beta } }),
-  geo_mean: () => ({ loss: { kind: 'gmpo' }, countEmptyRows: true }),
+  dppo_tv: (p) => ({ preset: 'verl_dppo_tv', loss: { ratioCap: p.clip_ratio_c } }),
+  dppo_kl: (p) => ({ preset: 'verl_dppo_kl', loss: { ratioCap: p.clip_ratio_c } }),
+  dro: (p) => ({ preset: 'verl_dro', loss: { quadraticCoefficient: p.dro_beta } }),
+  geo_mean: () => ({ preset: 'verl_gmpo' }),
   kl_cov: (p) => ({
-    loss: { kind: 'kl_cov', covariance: { share: p.kl_cov_ratio, klCoefficient: p.ppo_kl_coef } }
+    preset: 'verl_kl_cov',
+    loss: { covariance: { share: p.kl_cov_ratio, klCoefficient: p.ppo_kl_coef } }
   }),
   clip_cov: (p) => ({
-    loss: {
-      kind: 'clip_cov',
-      covariance: { share: p.clip_cov_ratio, low: p.clip_cov_lb, high: p.clip_cov_ub }
-    }
+    preset: 'verl_clip_cov',
+    loss: { covariance: { share: p.clip_cov_ratio, low: p.clip_cov_lb, high: p.clip_cov_ub } }
   }),
   bypass_mode: (p) => verlBypass(p.rollout_correction, p.clip_ratio_c)
 }
@@ -60,81 +54,63 @@ function verlBypass({ loss_type, rollout_is, rollout_is_threshold, rollout_rs_th
   // Its band is of the inverse ratio.
   const [lower, upper] = rollout_rs_threshold?.split('_').map(Number) ?? []
   const band = lower ? { keepRatioLow: 1 / upper, keepRatioHigh: 1 / lower } : {}
-  if (loss_type === 'ppo_clip') return { loss: { ...bounded, ...band, dualClip } }
-  if (!rollout_is) return { loss: { ...band, kind: 'policy_gradient' } }
+  if (loss_type === 'ppo_clip') return { preset: 'verl_grpo', loss: { ...band, dualClip } }
+  if (!rollout_is) return { preset: 'verl_gpg', loss: band }
   const ratio = rollout_is === 'sequence' ? 'sequence_sum' : 'token'
-  const weight = { kind: 'cispo', clipLow: null, clipHigh: null, ratioCap: rollout_is_threshold }
-  return { ratio, loss: { ...bounded, ...band, ...weight } }
+  const bounds = { clipLow: null, clipHigh: null, ratioCap: rollout_is_threshold }
+  return { preset: 'verl_bypass_reinforce', ratio, loss: { ...band, ...bounds } }
 }
 
 function verlCase(golden) {
   const { parameters, inputs } = golden
   const specific = verlLosses[parameters.loss]?.(parameters)
   if (!specific) return undefined
-  const clip = { clipLow: parameters.clip_ratio_low ?? 0.2, clipHigh: parameters.clip_ratio_high ?? 0.2 }
-  const mode = parameters.loss_agg_mode ?? 'seq-mean-token-mean'
+  const { clip_ratio_low: clipLow, clip_ratio_high: clipHigh, loss_agg_mode: mode } = parameters
   const { record, input } = verlNormaliser(mode, parameters, inputs.mask)
-  const scale = parameters.loss_agg_mode === 'token-sum' ? (parameters.dp_size ?? 1) : 1
-  const loss = { ...clip, ...specific.loss }
+  const scale = mode === 'token-sum' ? (parameters.dp_size ?? 1) : 1
+  const loss = { ...(clipLow === undefined ? {} : { clipLow, clipHigh }), ...specific.loss }
+  // Without a mode of its own the preset's holds.
+  const aggregation = mode ? record : {}
   // The divisors are then of what the band leaves, or of all rows: the library counts them.
-  const counted = loss.keepRatioLow || specific.countEmptyRows ? {} : input
-  return lossRun(golden, { ...record, ...specific, loss }, counted, scale)
+  const counted = loss.keepRatioLow || !mode ? {} : input
+  return lossRun(golden, { ...specific, ...aggregation, loss }, counted, scale)
 }
 
-const trlAggregation = {
-  grpo: 'sequence_mean_token_mean',
-  sapo: 'sequence_mean_token_mean',
-  bnpo: 'token_mean',
-  dapo: 'token_mean',
-  cispo: 'token_mean',
-  vespo: 'token_mean',
-  dr_grpo: 'constant',
-  luspo: 'sequence_mean_token_sum',
-  gmpo: 'sequence_mean'
-}
-
-const trlLosses = {
-  cispo: (p) => ({ kind: 'cispo', clipLow: null, clipHigh: null, ratioCap: p.epsilon_high }),
-  sapo: (p) => ({
-    kind: 'sapo',
-    temperaturePositive: p.sapo_temperature_pos,
-    temperatureNegative: p.sapo_temperature_neg
-  }),
+const trlChanges = {
+  cispo: (p) => ({ ratioCap: p.epsilon_high }),
+  sapo: (p) => ({ temperaturePositive: p.sapo_temperature_pos, temperatureNegative: p.sapo_temperature_neg }),
   vespo: (p) => ({
-    kind: 'vespo',
     gammaWeight: {
-      maskedImportance: true,
       shapePositive: p.vespo_k_pos,
       ratePositive: p.vespo_lambda_pos,
       shapeNegative: p.vespo_k_neg,
       rateNegative: p.vespo_lambda_neg
     }
   }),
-  gmpo: (p) => ({ kind: 'gmpo', clipLow: p.epsilon_low, clipHigh: p.epsilon_high })
+  gmpo: (p) => ({ clipLow: p.epsilon_low, clipHigh: p.epsilon_high })
 }
 
 const trlClip = (p) => ({ clipLow: p.epsilon_low, clipHigh: p.epsilon_high, ratioCap: p.delta })
+const trlPresets = ['grpo', 'bnpo', 'dapo', 'dr_grpo', 'luspo', 'cispo', 'sapo', 'vespo', 'gmpo']
 
 function trlCase(golden) {
   const { parameters, inputs } = golden
   const { loss } = parameters
   if (loss === 'rloo') return trlRlooCase(golden)
-  const aggregation = trlAggregation[loss]
-  if (!aggregation) return undefined
+  if (!trlPresets.includes(loss)) return undefined
   const accumulation = parameters.mode === 'train' ? parameters.gradient_accumulation_steps : 1
   const counted = Math.max(1, sum(inputs.mask.flat())) * accumulation
   const tokens = parameters.num_items_in_batch === undefined ? counted : itemTokens(parameters)
   const record = {
+    preset: `trl_${loss}`,
     ratio: parameters.importance_sampling_level ?? 'token',
     loss: {
-      ...(trlLosses[loss] ?? trlClip)(parameters),
+      ...(trlChanges[loss] ?? trlClip)(parameters),
       offPolicyThreshold: parameters.off_policy_mask_threshold ?? null
     },
-    kl: { coefficient: parameters.beta, ratioWeighted: parameters.use_bias_correction_kl ?? false },
+    kl: { coefficient: parameters.beta, ratioWeighted: parameters.use_bias_correction_kl ?? undefined },
     entropy: { coefficient: parameters.entropy_coef ?? 0, topQuantile: parameters.top_entropy_quantile },
-    aggregation,
-    constant: parameters.max_completion_length ?? null,
-    countEmptyRows: true
+    constant: parameters.max_completion_length ?? null
   }
   return lossRun(golden, record, { batchTokens: tokens, batchSequences: inputs.mask.length * accumulation })
 }
@@ -146,14 +122,8 @@ function itemTokens(parameters) {
 }
 
 function trlRlooCase(golden) {
-  const { parameters } = golden
-  const record = {
-    ratio: 'sequence_sum',
-    loss: { clipLow: parameters.epsilon_low, clipHigh: parameters.epsilon_high },
-    aggregation: 'sequence_mean',
-    countEmptyRows: true
-  }
-  return lossRun(golden, record, {})
+  const { epsilon_low: clipLow, epsilon_high: clipHigh } = golden.parameters
+  return lossRun(golden, { preset: 'trl_rloo', loss: { clipLow, clipHigh } }, {})
 }
 
 function openrlhfCase(golden) {
@@ -161,14 +131,13 @@ function openrlhfCase(golden) {
   if (parameters.is_correction_level !== 'off') return undefined
   const mode = parameters.token_level_loss ? 'token-mean' : 'seq-mean-token-mean'
   const { record, input } = verlNormaliser(mode, parameters, inputs.mask)
-  const gspo = parameters.loss === 'gspo'
+  const preset = parameters.loss === 'gspo' ? 'openrlhf_gspo' : 'openrlhf_group_norm'
   const loss = {
     clipLow: parameters.clip_eps_low,
     clipHigh: parameters.clip_eps_high,
-    dualClip: parameters.dual_clip,
-    ...(gspo ? {} : { logRatioLow: -20, logRatioHigh: 20 })
+    dualClip: parameters.dual_clip
   }
-  return lossRun(golden, { ratio: gspo ? 'sequence' : 'token', loss, ...record }, input)
+  return lossRun(golden, { preset, loss, ...record }, input)
 }
 
 /** A weight per token; a weight per row is spread over its tokens. */
@@ -183,7 +152,7 @@ function lossRun(golden, record, normaliser, scale = 1) {
     const rows = inputs.log_probs.length
     const tokens = inputs.log_probs[0].length
     const advantagesPerToken = Array.isArray(inputs.advantages[0])
-    const result = policyLoss(resolveAlgorithm({ preset: 'grpo', ...record }), {
+    const result = policyLoss(resolveAlgorithm(record), {
       logProbs: flat(inputs.log_probs),
       oldLogProbs: flat(inputs.old_log_probs ?? inputs.log_probs),
       referenceLogProbs: inputs.ref_log_probs && flat(inputs.ref_log_probs),
@@ -244,7 +213,9 @@ export function mapKlCase(golden) {
     const mode = parameters.loss_agg_mode ?? (parameters.token_level_loss ? 'token-mean' : 'seq-mean-token-mean')
     const { record, input } = verlNormaliser(mode, parameters, inputs.mask)
     const zero = { ...inputs, advantages: inputs.mask.map(() => 0) }
-    return lossRun({ ...golden, inputs: zero }, { ...record, kl: { ...kl, coefficient: 1 } }, input)
+    const preset = source.startsWith('verl') ? 'verl_grpo' : 'openrlhf_group_norm'
+    const inLoss = { ...kl, coefficient: 1, inReward: false }
+    return lossRun({ ...golden, inputs: zero }, { preset, ...record, kl: inLoss }, input)
   }
   return ({ resolveAlgorithm, klDivergence }) => {
     const result = klDivergence(resolveAlgorithm({ preset: 'grpo', kl }), {

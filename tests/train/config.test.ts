@@ -82,6 +82,21 @@ budget: { money: 5.00, tokens: 2e6 }
     })
   })
 
+  it('takes the parameters of a loss', () => {
+    const yaml = `${least}algorithm:
+  preset: vespo
+  loss: { gamma_weight: { shape_positive: 1.5 } }
+  entropy: { top_quantile: 0.2 }
+`
+    expect(algorithmOf(parseConfig(yaml).config)).toMatchObject({
+      loss: { kind: 'vespo', gammaWeight: { shapePositive: 1.5, ratePositive: 3 } },
+      entropy: { topQuantile: 0.2 }
+    })
+    expect(problemOf(`${least}algorithm: { preset: kl_cov, loss: { covariance: { share: 2 } } }\n`)).toMatch(
+      /^run\.yaml:\d: algorithm: "loss\.covariance\.share" is 2/
+    )
+  })
+
   it.each([
     [`${least}rolout: { prompts: 4 }\n`, /^run\.yaml:5: unknown key rolout; did you mean rollout\?$/],
     [`${least}rollout:\n  promts: 4\n`, /^run\.yaml:6: unknown key promts; did you mean prompts\?$/],

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "rl/policy_loss.h"
+
+// How token losses become one number.
+namespace adjudge::rl {
+
+inline double inverse(double x) { return x > 0 ? 1 / x : 0; }
+
+// Of the whole optimizer batch.
+struct Counts {
+  double tokens = 0;
+  double sequences = 0;
+};
+
+// What a counted token of a row weighs in the loss.
+inline double row_weight(const LossRule& rule, const Counts& counts, double row_tokens) {
+  switch (rule.aggregation) {
+    case Aggregation::token_mean:
+      return inverse(counts.tokens);
+    case Aggregation::token_sum:
+      return 1;
+    case Aggregation::sequence_mean_token_mean:
+      return row_tokens > 0 ? inverse(counts.sequences) / (row_tokens + rule.token_epsilon) : 0;
+    case Aggregation::sequence_mean_token_sum:
+      return inverse(counts.sequences);
+    case Aggregation::constant:
+      return inverse(counts.sequences) / rule.constant;
+    case Aggregation::sequence_mean:
+      return inverse(counts.sequences) * inverse(row_tokens);
+  }
+  return 0;
+}
+
+}  // namespace adjudge::rl
