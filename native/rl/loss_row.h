@@ -26,6 +26,9 @@ struct RowGeometric {
 };
 inline constexpr double importance_floor = 1e-10;
 
+// A log ratio is held here at the latest: an infinite ratio times an advantage of 0 would be NaN.
+inline constexpr double overflow_limit = 200;
+
 template <typename Float>
 class LossRows {
  public:
@@ -45,7 +48,7 @@ class LossRows {
   }
 
   double bounded(double log_ratio) const {
-    return std::min(std::max(log_ratio, rule_.log_ratio_low), rule_.log_ratio_high);
+    return std::min(std::max(log_ratio, rule_.log_ratio_low), std::min(rule_.log_ratio_high, overflow_limit));
   }
 
   double difference(std::int32_t t) const {
@@ -97,7 +100,7 @@ class LossRows {
     }
     const double divisor = taught > 0 ? taught + rule_.token_epsilon : 1;
     const double mean = sum / divisor + (n > 0 ? weights / (n + rule_.token_epsilon) : 0);
-    return {std::exp(mean), divisor};
+    return {std::exp(std::min(mean, overflow_limit)), divisor};
   }
 
   HeldLogRatio held(std::size_t i, std::int32_t t) const {

@@ -152,10 +152,13 @@ class Sweep {
         const KlValue kl =
             kl_divergence(rule_.kl, token.log_prob, batch_.reference_log_probs[t], token.old_log_prob);
         const double factor = rule_.kl.ratio_weighted ? token.ratio : 1;
+        const bool in_loss = rule_.kl.coefficient != 0;
         kl_ += kl.value * factor;
-        loss += rule_.kl.coefficient * kl.value * factor;
-        gradient += rule_.kl.coefficient * kl.gradient * factor;
-        if (rule_.kl.ratio_weighted) {
+        if (in_loss) {
+          loss += rule_.kl.coefficient * kl.value * factor;
+          gradient += rule_.kl.coefficient * kl.gradient * factor;
+        }
+        if (in_loss && rule_.kl.ratio_weighted) {
           gradient += rule_.kl.coefficient * kl.value * own_slope;
           if (joint) shared += weight * rule_.kl.coefficient * kl.value;
         }

@@ -393,6 +393,15 @@ describe('losses equal a plain reading of their formula', () => {
     }
   })
 
+  test('an impossible token made likely: no NaN where its advantage is 0', () => {
+    const input = { ...batch(0.2), oldLogProbs: new Float64Array(13).fill(-1000), advantages: new Float64Array(5) }
+    for (const preset of ['dapo', 'gspo', 'cispo', 'sapo', 'vespo', 'gmpo', 'dppo', 'kl_cov', 'clip_cov']) {
+      const result = lossOf(preset, input)
+      expect(Number.isFinite(result.loss), preset).toBe(true)
+      expect(Array.from(result.logProbGradients).every((value) => Number.isFinite(value))).toBe(true)
+    }
+  })
+
   test('Float32Array agrees with Float64Array on the same numbers', () => {
     const names = [
       'logProbs',
