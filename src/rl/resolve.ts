@@ -109,7 +109,8 @@ function checkMeaning(algorithm: Algorithm): Algorithm {
     if (kl.inReward && !kl.perToken) {
       throw invalid('"kl.in_reward" with normalize_then_sum has no one reward to be taken off: set "kl.per_token" too')
     }
-    if (advantage.scale === 'nonzero' || advantage.baseline === 'optimal_token') {
+    const whole = advantage.baseline === 'optimal_token' || advantage.baseline === 'given'
+    if (whole || advantage.scale === 'nonzero') {
       throw invalid('"advantage.multi_objective" normalize_then_sum goes with a baseline and scale per function only')
     }
   }

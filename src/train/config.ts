@@ -113,7 +113,10 @@ function unservedInput({ estimator, baseline }: Algorithm['advantage']): string 
         : baseline === 'optimal_token'
           ? 'the summed squared probabilities of each token'
           : undefined
-  return needs && `needs ${needs}, which a run does not compute; expected another preset, e.g. grpo, rloo, opo`
+  return (
+    needs &&
+    `this algorithm needs ${needs}, which a run does not compute; expected another preset, e.g. grpo, rloo, opo`
+  )
 }
 
 function algorithmProblems(config: RunConfig): Problem[] {
