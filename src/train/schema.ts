@@ -121,6 +121,8 @@ export const RunSchema = Type.Object(
     /**
      * `preset` is a named algorithm, or `sft`: next-token loss on the assistant's turns. Other keys change the preset;
      * baseline, scale, clip_low and clip_high may stand here without their section (advantage, loss).
+     * A preset of preferences (dpo, ipo, orpo, simpo, kto, …) learns from comparisons of a group's completions: `pairs`
+     * (best_worst, all, adjacent) and `min_margin` say which; for kto, `threshold` (a score, or group_mean) does.
      */
     algorithm: Type.Object(
       { preset: Type.String({ ...name, default: 'grpo' }) },
