@@ -31,7 +31,7 @@ struct PageAllocator {
   T* allocate(std::size_t count) {
     if (count * sizeof(T) < smallest) return static_cast<T*>(::operator new(count * sizeof(T)));
     const std::size_t bytes = size(count);
-    void* const memory = ::operator new(bytes, std::align_val_t{page});
+    void* const memory = ::operator new (bytes, std::align_val_t{page});
     madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: without it the memory serves as well
     return static_cast<T*>(memory);
   }
@@ -39,7 +39,7 @@ struct PageAllocator {
     if (count * sizeof(T) < smallest)
       ::operator delete(memory);
     else
-      ::operator delete(memory, std::align_val_t{page});
+      ::operator delete (memory, std::align_val_t{page});
   }
 #else
   T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T))); }

@@ -1,6 +1,6 @@
-// Packing of operands with vectors of 16 floats. Masks bound what is read and written, so there is no remainder
-// and nothing past the operand's end is touched. Static, for the same reason as vector8.h: it is compiled once
-// per instruction set. The scalar meaning of each function stands in pack_scalar.h.
+// Packing of operands with vectors of 16 floats. Masks bound what is read and written, so there is no
+// remainder and nothing past the operand's end is touched. Static, for the same reason as vector8.h: it is
+// compiled once per instruction set. The scalar meaning of each function stands in pack_scalar.h.
 #pragma once
 #include <immintrin.h>
 
@@ -31,8 +31,8 @@ inline __attribute__((always_inline)) __m512i load_depths(const float* row, int6
 inline __attribute__((always_inline)) __m512i load_depths(const float* row, int64_t depth, uint32_t) {
   const __m512i first = round_to_bfloat16(_mm512_maskz_loadu_ps(first_lanes(depth), row));
   const __m512i second = round_to_bfloat16(_mm512_maskz_loadu_ps(first_lanes(depth - 16), row + 16));
-  const __m512i high_halves = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31,
-                                               29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  const __m512i high_halves = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33,
+                                               31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
   return _mm512_permutex2var_epi16(first, high_halves, second);
 }
 
@@ -73,7 +73,8 @@ void pack_depth(const float* source, int64_t row_stride, int64_t rows, int64_t d
   for (int64_t p = 0; p < depth; p += 16 * depths) {
     __m512i block[16];
     for (int64_t i = 0; i < 16; ++i)
-      block[i] = i < rows ? load_depths(source + i * row_stride + p, depth - p, Element{}) : _mm512_setzero_si512();
+      block[i] =
+          i < rows ? load_depths(source + i * row_stride + p, depth - p, Element{}) : _mm512_setzero_si512();
     transpose_block(block);
     const int64_t rest = (depth - p + depths - 1) / depths, elements = rest < 16 ? rest : 16;
     Element* out = target + p / depths * target_stride;
@@ -90,7 +91,8 @@ inline void pack_width<float>(const float* source, int64_t depth_stride, int64_t
                               float* target, int64_t target_stride) {
   const __mmask16 lanes = first_lanes(rows);
   for (int64_t p = 0; p < depth; ++p)
-    _mm512_mask_storeu_ps(target + p * target_stride, lanes, _mm512_maskz_loadu_ps(lanes, source + p * depth_stride));
+    _mm512_mask_storeu_ps(target + p * target_stride, lanes,
+                          _mm512_maskz_loadu_ps(lanes, source + p * depth_stride));
 }
 
 template <>

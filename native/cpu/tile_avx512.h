@@ -55,7 +55,8 @@ template <class Step, class Element, int most = 12>
 void tile(int64_t rows, int64_t depth, const Element* a, const Element* panel, float* c, int64_t ldc,
           bool resume, bool accumulate, Ahead ahead) {
   if constexpr (most > 1) {
-    if (rows < most) return tile<Step, Element, most - 1>(rows, depth, a, panel, c, ldc, resume, accumulate, ahead);
+    if (rows < most)
+      return tile<Step, Element, most - 1>(rows, depth, a, panel, c, ldc, resume, accumulate, ahead);
   }
   tile_rows<most, Step>(depth, a, panel, c, ldc, resume, accumulate, ahead);
 }

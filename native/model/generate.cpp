@@ -109,8 +109,7 @@ class Generation {
     const int64_t width = network_.attention.kv_width();
     const std::vector<float>& x =
         network_.forward(rows, true, nullptr, [&](int64_t layer, const float* k, const float* v) {
-          for (int64_t i = 0; i < length; ++i)
-            cache->write(layer, i, k + i * width, v + i * width);
+          for (int64_t i = 0; i < length; ++i) cache->write(layer, i, k + i * width, v + i * width);
         });
     cache->set_length(length);
     network_.head_logits(1, &x[(length - 1) * network_.config.hidden], prefilled_->logits);

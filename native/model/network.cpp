@@ -214,8 +214,8 @@ const std::vector<float>& Network::decode(std::span<const int32_t> tokens, std::
                        &a.v[i * attention.kv_width()]);
       for (int64_t kv_head = 0; kv_head < attention.kv_heads; ++kv_head) {
         const int64_t offset = i * attention.query_width() + kv_head * group * d;
-        caches[i]->attend(static_cast<int64_t>(l), kv_head, positions[i] + 1, &a.q[offset], &a.attention[offset],
-                          scores);
+        caches[i]->attend(static_cast<int64_t>(l), kv_head, positions[i] + 1, &a.q[offset],
+                          &a.attention[offset], scores);
       }
     });
     layer.o.forward(rows, a.attention.data(), normed.data(), true);

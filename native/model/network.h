@@ -63,7 +63,7 @@ struct Network {
   // activations, or only feeds `on_layer`.
   using OnLayer = std::function<void(int64_t layer, const float* k, const float* v)>;
   const std::vector<float>& forward(const Rows&, bool adapter, std::vector<LayerActivations>* keep,
-                             const OnLayer& on_layer = {});
+                                    const OnLayer& on_layer = {});
   // dx [rows, hidden]: gradient of the hidden state, overwritten on the way down; accumulates every gradient
   // below the final norm.
   void backward(const Rows&, std::vector<LayerActivations>&, float* dx);

@@ -1,5 +1,5 @@
-// Reading a record and typed arrays in the RL kernels' arguments: what is missing or of another type is answered with
-// ARGUMENT_INVALID and its name.
+// Reading a record and typed arrays in the RL kernels' arguments: what is missing or of another type is
+// answered with ARGUMENT_INVALID and its name.
 #pragma once
 
 #include <cstdint>

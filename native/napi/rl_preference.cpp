@@ -38,11 +38,10 @@ rl::PreferenceRule preference_rule(const Napi::Object& from) {
                                         {"js_divergence", Divergence::js_divergence},
                                         {"alpha_divergence", Divergence::alpha_divergence}});
   rule.divergence_alpha = number(from, "divergenceAlpha", rule.divergence_alpha);
-  rule.length_normalization =
-      choice<LengthNormalization>(from, "lengthNormalization",
-                                  {{"none", LengthNormalization::none},
-                                   {"log_prob", LengthNormalization::log_prob},
-                                   {"score", LengthNormalization::score}});
+  rule.length_normalization = choice<LengthNormalization>(from, "lengthNormalization",
+                                                          {{"none", LengthNormalization::none},
+                                                           {"log_prob", LengthNormalization::log_prob},
+                                                           {"score", LengthNormalization::score}});
   rule.beta = number(from, "beta", rule.beta);
   rule.label_smoothing = number(from, "labelSmoothing", rule.label_smoothing);
   rule.target_margin = number(from, "targetMargin", rule.target_margin);

@@ -1,5 +1,5 @@
-// Q-learning for JavaScript: targets, losses with gradients, dueling heads, target networks. src/rl/q names the wrong
-// field first.
+// Q-learning for JavaScript: targets, losses with gradients, dueling heads, target networks. src/rl/q names
+// the wrong field first.
 #include "../rl/dueling.h"
 #include "../rl/polyak.h"
 #include "../rl/q_loss.h"
@@ -121,7 +121,8 @@ struct HeadNames {
 
 constexpr HeadNames head_names[2] = {
     {"q", "actionQ", "logSumExpQ", "qGradients", "actionQGradients", "logSumExpQGradients"},
-    {"twinQ", "twinActionQ", "twinLogSumExpQ", "twinQGradients", "twinActionQGradients", "twinLogSumExpQGradients"}};
+    {"twinQ", "twinActionQ", "twinLogSumExpQ", "twinQGradients", "twinActionQGradients",
+     "twinLogSumExpQGradients"}};
 
 template <typename Float>
 rl::QHead<Float> head_of(Napi::Env env, const Napi::Object& input, const HeadNames& names,
@@ -153,12 +154,14 @@ Napi::Value q_loss(Napi::Env env, const Napi::Object& from, const Napi::Object& 
   const std::size_t steps = batch.steps = natural(input, "steps", 0, 0);
   batch.actions = natural(input, "actionCount", 0, 0);
   batch.quantiles = natural(input, "quantiles", 1, 1);
-  if (rule.td != rl::TdKind::quantile && batch.quantiles != 1) invalid("quantiles", "1 but for the quantile loss");
+  if (rule.td != rl::TdKind::quantile && batch.quantiles != 1)
+    invalid("quantiles", "1 but for the quantile loss");
   if (batch.actions == 0 && rule.td == rl::TdKind::quantile) invalid("q", "whole Q for the quantile loss");
   batch.head_count = boolean(input, "twin", false) ? 2 : 1;
   if (batch.actions > 0) batch.taken = required<std::int32_t>(input, "actions", steps);
   for (std::size_t h = 0; h < batch.head_count; ++h) {
-    batch.heads[h] = head_of<Float>(env, input, head_names[h], batch, rule.conservative_coefficient != 0, out);
+    batch.heads[h] =
+        head_of<Float>(env, input, head_names[h], batch, rule.conservative_coefficient != 0, out);
   }
   batch.targets = data<Float>(input, "targets", steps * batch.quantiles);
   batch.weights = data<Float>(input, "weights", steps);
@@ -200,7 +203,8 @@ rl::DuelingCentre centre_of(const Napi::Object& rule) {
 }
 
 rl::DuelingShape shape_of(const Napi::Object& input) {
-  return {natural(input, "steps", 0, 0), natural(input, "actionCount", 0, 1), natural(input, "quantiles", 1, 1)};
+  return {natural(input, "steps", 0, 0), natural(input, "actionCount", 0, 1),
+          natural(input, "quantiles", 1, 1)};
 }
 
 template <typename Float>
@@ -223,7 +227,8 @@ Napi::Value dueling_gradients(Napi::Env env, const Napi::Object& rule, const Nap
   Napi::Object out = Napi::Object::New(env);
   Float* value_gradients = created<Float>(env, out, "valueGradients", shape.steps * shape.quantiles);
   Float* advantage_gradients = created<Float>(env, out, "advantageGradients", numbers);
-  rl::dueling_gradients(centre_of(rule), shape, advantages, q_gradients, value_gradients, advantage_gradients);
+  rl::dueling_gradients(centre_of(rule), shape, advantages, q_gradients, value_gradients,
+                        advantage_gradients);
   return out;
 }
 
@@ -242,7 +247,8 @@ void register_rl_q(Napi::Env env, Napi::Object exports) {
   set_kernel(env, exports, "rlQTargets", "rewards", q_targets<float>, q_targets<double>);
   set_kernel(env, exports, "rlQLoss", "like", q_loss<float>, q_loss<double>);
   set_kernel(env, exports, "rlDuelingQ", "advantages", dueling_q<float>, dueling_q<double>);
-  set_kernel(env, exports, "rlDuelingGradients", "advantages", dueling_gradients<float>, dueling_gradients<double>);
+  set_kernel(env, exports, "rlDuelingGradients", "advantages", dueling_gradients<float>,
+             dueling_gradients<double>);
   set_kernel(env, exports, "rlPolyakAverage", "target", polyak_average<float>, polyak_average<double>);
 }
 

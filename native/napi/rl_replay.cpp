@@ -1,5 +1,5 @@
-// Replay sampling for JavaScript. The sum tree lies in two Float64Arrays of the caller, so that its memory is counted,
-// and its state saved, by JavaScript.
+// Replay sampling for JavaScript. The sum tree lies in two Float64Arrays of the caller, so that its memory is
+// counted, and its state saved, by JavaScript.
 #include "../rl/replay.h"
 
 #include <cmath>
@@ -77,8 +77,8 @@ Napi::Value sample_prioritized(Napi::Env env, const Napi::Object& rule, const Na
   auto weights = Napi::Float64Array::New(env, indices.ElementLength());
   rl::sample_prioritized(tree, sampling_of(rule), natural(input, "seed"), natural(input, "firstDraw"),
                          indices.Data(), indices.ElementLength());
-  rl::importance_weights(tree, natural(input, "size"), number(rule, "beta", 0), normalization_of(rule), indices.Data(),
-                         weights.Data(), indices.ElementLength());
+  rl::importance_weights(tree, natural(input, "size"), number(rule, "beta", 0), normalization_of(rule),
+                         indices.Data(), weights.Data(), indices.ElementLength());
   Napi::Object out = Napi::Object::New(env);
   out.Set("indices", indices);
   out.Set("weights", weights);
@@ -121,7 +121,8 @@ Napi::Value gather_rows(Napi::Env env, const Napi::Object&, const Napi::Object& 
   const char* from = bytes_of(source);
   char* to = bytes_of(target);
   for (std::size_t k = 0; k < count; ++k) {
-    if (indices[k] < 0 || static_cast<std::size_t>(indices[k]) >= rows) invalid("indices", "rows of the source");
+    if (indices[k] < 0 || static_cast<std::size_t>(indices[k]) >= rows)
+      invalid("indices", "rows of the source");
     std::memcpy(to + k * bytes, from + static_cast<std::size_t>(indices[k]) * bytes, bytes);
   }
   return env.Undefined();

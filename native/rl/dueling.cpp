@@ -31,7 +31,8 @@ void dueling_q(DuelingCentre centre, const DuelingShape& shape, const Float* val
       const double offset =
           centre == DuelingCentre::mean
               ? sum_over_actions(shape, advantages, start) / static_cast<double>(shape.actions)
-              : static_cast<double>(advantages[start + largest_action(shape, advantages, start) * shape.quantiles]);
+              : static_cast<double>(
+                    advantages[start + largest_action(shape, advantages, start) * shape.quantiles]);
       const double base = values[t * shape.quantiles + k] - offset;
       for (std::size_t a = 0; a < shape.actions; ++a) {
         const std::size_t index = start + a * shape.quantiles;
@@ -60,9 +61,10 @@ void dueling_gradients(DuelingCentre centre, const DuelingShape& shape, const Fl
   }
 }
 
-#define ADJUDGE_INSTANTIATE(Float)                                                                                 \
-  template void dueling_q(DuelingCentre, const DuelingShape&, const Float*, const Float*, Float*);                 \
-  template void dueling_gradients(DuelingCentre, const DuelingShape&, const Float*, const Float*, Float*, Float*);
+#define ADJUDGE_INSTANTIATE(Float)                                                                        \
+  template void dueling_q(DuelingCentre, const DuelingShape&, const Float*, const Float*, Float*);        \
+  template void dueling_gradients(DuelingCentre, const DuelingShape&, const Float*, const Float*, Float*, \
+                                  Float*);
 ADJUDGE_INSTANTIATE(float)
 ADJUDGE_INSTANTIATE(double)
 #undef ADJUDGE_INSTANTIATE

@@ -2,7 +2,8 @@
 
 #include <cstddef>
 
-// Dueling heads (Wang et al. 2016): Q(s, a) = V(s) + A(s, a) − c(s), c the mean of A over the actions, or the largest.
+// Dueling heads (Wang et al. 2016): Q(s, a) = V(s) + A(s, a) − c(s), c the mean of A over the actions, or the
+// largest.
 namespace adjudge::rl {
 
 enum class DuelingCentre { mean, max };
@@ -15,7 +16,8 @@ struct DuelingShape {
 };
 
 template <typename Float>
-void dueling_q(DuelingCentre centre, const DuelingShape& shape, const Float* values, const Float* advantages, Float* q);
+void dueling_q(DuelingCentre centre, const DuelingShape& shape, const Float* values, const Float* advantages,
+               Float* q);
 
 // From dL/dQ to dL/dV and dL/dA. advantages decide where `max` takes its gradient (the first largest).
 template <typename Float>

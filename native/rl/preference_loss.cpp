@@ -150,8 +150,7 @@ class Preference {
       const Completion& good = chosen(p);
       const Completion& bad = rejected(p);
       left[p] = unpaired ? good.log_ratio : good.log_prob - bad.log_prob;
-      right[p] = unpaired ? bad.log_ratio
-                          : (good.log_prob - good.log_ratio) - (bad.log_prob - bad.log_ratio);
+      right[p] = unpaired ? bad.log_ratio : (good.log_prob - good.log_ratio) - (bad.log_prob - bad.log_ratio);
     }
     const auto order_of = [](const std::vector<double>& values) {
       std::vector<std::size_t> order(values.size());

@@ -63,8 +63,8 @@ struct PreferenceBatch {
   const Float* margins = nullptr;           // [pairs]; null: 0
   const Float* weights = nullptr;           // [pairs], kto: [completions]; null: 1
   const std::uint8_t* desirable = nullptr;  // [completions]; kto
-  // kto: [mismatched] sums of completions after prompts that are not their own. Their mean log ratio, at least
-  // 0, is the baseline; without them kl_baseline is.
+  // kto: [mismatched] sums of completions after prompts that are not their own. Their mean log ratio, at
+  // least 0, is the baseline; without them kl_baseline is.
   const Float* mismatched_log_probs = nullptr;
   const Float* mismatched_reference_log_probs = nullptr;
   std::size_t mismatched = 0;

@@ -136,8 +136,7 @@ struct OddsLoss {
 
 // -beta log sigmoid(log of odds(chosen) / odds(rejected)); both mean log-probs below 0.
 inline OddsLoss odds_loss(const PreferenceRule& rule, double chosen, double rejected) {
-  const double log_odds =
-      (chosen - rejected) - (log_one_minus_exp(chosen) - log_one_minus_exp(rejected));
+  const double log_odds = (chosen - rejected) - (log_one_minus_exp(chosen) - log_one_minus_exp(rejected));
   const double slope = -rule.beta * sigmoid(-log_odds);
   return {log_odds,
           {-rule.beta * log_sigmoid(log_odds), slope / -std::expm1(chosen), -slope / -std::expm1(rejected)}};

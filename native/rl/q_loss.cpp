@@ -19,8 +19,8 @@ template <typename Float>
 double finite(const char* name, const Float* values, std::size_t index) {
   const double value = values[index];
   if (std::isfinite(value)) return value;
-  throw Error{"ARGUMENT_INVALID", std::string(name) + "[" + std::to_string(index) + "] is " + std::to_string(value) +
-                                      ", expected a finite number"};
+  throw Error{"ARGUMENT_INVALID", std::string(name) + "[" + std::to_string(index) + "] is " +
+                                      std::to_string(value) + ", expected a finite number"};
 }
 
 struct Term {
@@ -66,7 +66,8 @@ class Steps {
       if (head.action_q_gradients) head.action_q_gradients[t] = 0;
       if (head.log_sum_exp_gradients) head.log_sum_exp_gradients[t] = 0;
     }
-    for (Float* each : {batch_.value_gradients, batch_.log_prob_gradients, batch_.priorities, batch_.policy_weights}) {
+    for (Float* each :
+         {batch_.value_gradients, batch_.log_prob_gradients, batch_.priorities, batch_.policy_weights}) {
       if (each) each[t] = 0;
     }
   }
@@ -102,7 +103,8 @@ class Steps {
   double td(std::size_t t, double q, double weight, std::size_t head, double& slope) {
     const double target = finite("targets", batch_.targets, t);
     const double error = q - target;
-    const Term term = rule_.td == TdKind::squared ? Term{error * error, 2 * error} : huber(error, rule_.huber_threshold);
+    const Term term =
+        rule_.td == TdKind::squared ? Term{error * error, 2 * error} : huber(error, rule_.huber_threshold);
     sums.td += weight * term.value;
     slope += scale_ * weight * rule_.td_coefficient * term.slope;
     if (head == 0) sums.target += target;
@@ -135,7 +137,8 @@ class Steps {
     std::fill(slopes_.begin(), slopes_.end(), 0.0);
     double priority = 0;
     if (batch_.targets) {
-      priority = rule_.td == TdKind::quantile ? quantile_td(head, t, own, weight, h) : td(t, q, weight, h, slopes_[0]);
+      priority = rule_.td == TdKind::quantile ? quantile_td(head, t, own, weight, h)
+                                              : td(t, q, weight, h, slopes_[0]);
     }
     if (rule_.conservative_coefficient != 0) conservative(head, t, row, q, weight);
     for (std::size_t k = 0; k < quantiles; ++k) {
@@ -171,7 +174,8 @@ class Steps {
     for (std::size_t action = 0; action < batch_.actions; ++action) {
       if (!allowed(t, action)) continue;
       double sum = 0;
-      for (std::size_t k = 0; k < quantiles; ++k) sum += finite(head.q_name, head.q, row + action * quantiles + k);
+      for (std::size_t k = 0; k < quantiles; ++k)
+        sum += finite(head.q_name, head.q, row + action * quantiles + k);
       means_[action] = sum / static_cast<double>(quantiles);
       largest = std::max(largest, means_[action]);
     }
@@ -182,15 +186,16 @@ class Steps {
       total += means_[action];
     }
     sums.conservative += weight * (largest + temperature * std::log(total) - q);
-    const double factor =
-        scale_ * weight * rule_.conservative_coefficient / static_cast<double>(quantiles);
+    const double factor = scale_ * weight * rule_.conservative_coefficient / static_cast<double>(quantiles);
     for (std::size_t action = 0; action < batch_.actions; ++action) {
       if (!allowed(t, action)) continue;
       const double gradient = factor * means_[action] / total;
       const bool own = action == static_cast<std::size_t>(batch_.taken[t]);
       for (std::size_t k = 0; k < quantiles; ++k) {
-        if (own) slopes_[k] += gradient - factor;
-        else head.q_gradients[row + action * quantiles + k] = static_cast<Float>(gradient);
+        if (own)
+          slopes_[k] += gradient - factor;
+        else
+          head.q_gradients[row + action * quantiles + k] = static_cast<Float>(gradient);
       }
     }
   }
@@ -204,19 +209,22 @@ class Steps {
     sums.state_value += value;
     sums.value += weight * side * advantage * advantage;
     if (batch_.value_gradients) {
-      batch_.value_gradients[t] = static_cast<Float>(-scale_ * weight * rule_.value_coefficient * 2 * side * advantage);
+      batch_.value_gradients[t] =
+          static_cast<Float>(-scale_ * weight * rule_.value_coefficient * 2 * side * advantage);
     }
     if (!batch_.policy_weights) return;
     const double policy_weight = std::min(std::exp(rule_.beta * advantage), rule_.weight_limit);
     if (!std::isfinite(static_cast<Float>(policy_weight))) {
-      throw Error{"ARGUMENT_INVALID", "targetQ[" + std::to_string(t) + "] lies " + std::to_string(advantage) +
-                                          " above V: exp(beta · it) overflows; set policy.weight_limit or a smaller beta"};
+      throw Error{"ARGUMENT_INVALID",
+                  "targetQ[" + std::to_string(t) + "] lies " + std::to_string(advantage) +
+                      " above V: exp(beta · it) overflows; set policy.weight_limit or a smaller beta"};
     }
     sums.policy_weight += policy_weight;
     batch_.policy_weights[t] = static_cast<Float>(policy_weight);
     if (!batch_.log_probs) return;
     sums.policy -= weight * policy_weight * finite("logProbs", batch_.log_probs, t);
-    batch_.log_prob_gradients[t] = static_cast<Float>(-scale_ * weight * rule_.policy_coefficient * policy_weight);
+    batch_.log_prob_gradients[t] =
+        static_cast<Float>(-scale_ * weight * rule_.policy_coefficient * policy_weight);
   }
 
   const QLossRule& rule_;
@@ -262,8 +270,10 @@ QLossValue q_loss(const QLossRule& rule, const QLossBatch<Float>& batch) {
     }
     parts[static_cast<std::size_t>(item)] = steps.sums;
   };
-  if (items == 1) work(0, 0);
-  else if (items > 1) parallel_for(static_cast<std::int64_t>(items), work);
+  if (items == 1)
+    work(0, 0);
+  else if (items > 1)
+    parallel_for(static_cast<std::int64_t>(items), work);
 
   QLossValue result;
   for (std::size_t item = 0; item < items; ++item) {

@@ -6,14 +6,15 @@
 
 // Losses of value-based learning over a batch of steps, with their derivatives.
 //
-// Q of a step comes whole ([steps, actions, quantiles]: a vector of actions, or a vocabulary), or gathered: Q of the
-// action taken and, for the conservative term, temperature · log Σ exp(Q / temperature). The gathered form is what a
-// fused head gives without holding tokens × vocabulary; it takes a coefficient for each of the two.
+// Q of a step comes whole ([steps, actions, quantiles]: a vector of actions, or a vocabulary), or gathered: Q
+// of the action taken and, for the conservative term, temperature · log Σ exp(Q / temperature). The gathered
+// form is what a fused head gives without holding tokens × vocabulary; it takes a coefficient for each of the
+// two.
 namespace adjudge::rl {
 
 // squared: d²; huber: d²/2 up to the threshold, beyond it threshold · (|d| − threshold/2);
-// quantile: mean over targets, sum over quantiles of |τ − 1[u < 0]| · huber(u) / threshold, u = target − quantile
-// (threshold 0: of |u|).
+// quantile: mean over targets, sum over quantiles of |τ − 1[u < 0]| · huber(u) / threshold, u = target −
+// quantile (threshold 0: of |u|).
 enum class TdKind { squared, huber, quantile };
 
 struct QLossRule {
@@ -82,7 +83,8 @@ struct QLossValue {
   double policy_weight = 0;
 };
 
-// Throws ARGUMENT_INVALID, naming array and index, for a counted value that is not finite or an action out of range.
+// Throws ARGUMENT_INVALID, naming array and index, for a counted value that is not finite or an action out of
+// range.
 template <typename Float>
 QLossValue q_loss(const QLossRule& rule, const QLossBatch<Float>& batch);
 

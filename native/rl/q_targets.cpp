@@ -13,8 +13,8 @@ template <typename Float>
 double finite(const char* name, const Float* values, std::size_t index) {
   const double value = values[index];
   if (std::isfinite(value)) return value;
-  throw Error{"ARGUMENT_INVALID", std::string(name) + "[" + std::to_string(index) + "] is " + std::to_string(value) +
-                                      ", expected a finite number"};
+  throw Error{"ARGUMENT_INVALID", std::string(name) + "[" + std::to_string(index) + "] is " +
+                                      std::to_string(value) + ", expected a finite number"};
 }
 
 template <typename Float>
@@ -33,8 +33,10 @@ class Targets {
     for (std::size_t i = 0; i < trajectories; ++i) {
       const std::size_t first = batch_.cu_seqlens ? static_cast<std::size_t>(batch_.cu_seqlens[i]) : i;
       const std::size_t end = batch_.cu_seqlens ? static_cast<std::size_t>(batch_.cu_seqlens[i + 1]) : i + 1;
-      if (rule_.lambda_return) lambda_returns(first, end, targets);
-      else n_step_returns(first, end, targets);
+      if (rule_.lambda_return)
+        lambda_returns(first, end, targets);
+      else
+        n_step_returns(first, end, targets);
     }
   }
 
@@ -57,7 +59,8 @@ class Targets {
     double sum = 0;
     for (std::size_t k = 0; k < batch_.quantiles; ++k) {
       sum += rule_.bootstrap == Bootstrap::double_q
-                 ? finite("nextOnlineQ", batch_.next_online_q, (t * batch_.actions + action) * batch_.quantiles + k)
+                 ? finite("nextOnlineQ", batch_.next_online_q,
+                          (t * batch_.actions + action) * batch_.quantiles + k)
                  : next_q(t, action, k);
     }
     return sum / static_cast<double>(batch_.quantiles);
@@ -80,8 +83,9 @@ class Targets {
       }
     }
     if (best == none) {
-      throw Error{"ARGUMENT_INVALID", "nextActionMask: step " + std::to_string(t) +
-                                          " has no allowed action after it; mark it terminated, or allow one"};
+      throw Error{"ARGUMENT_INVALID",
+                  "nextActionMask: step " + std::to_string(t) +
+                      " has no allowed action after it; mark it terminated, or allow one"};
     }
     if (rule_.bootstrap == Bootstrap::soft) {
       next_[t] = soft_value(t, best_value);
@@ -135,8 +139,8 @@ class Targets {
 
   const QTargetRule& rule_;
   const QTargetBatch<Float>& batch_;
-  std::vector<double> next_;           // [steps, quantiles]
-  std::vector<std::uint8_t> greedy_;   // the action after step t was greedy
+  std::vector<double> next_;          // [steps, quantiles]
+  std::vector<std::uint8_t> greedy_;  // the action after step t was greedy
 };
 
 }  // namespace

@@ -31,12 +31,13 @@ void sample_uniform(std::size_t size, std::uint64_t seed, std::uint64_t first_dr
   }
 }
 
-void sample_prioritized(const SumTree& tree, ReplaySampling sampling, std::uint64_t seed, std::uint64_t first_draw,
-                        std::int32_t* indices, std::size_t count) {
+void sample_prioritized(const SumTree& tree, ReplaySampling sampling, std::uint64_t seed,
+                        std::uint64_t first_draw, std::int32_t* indices, std::size_t count) {
   const double total = tree.total();
   if (!(total > 0) || !std::isfinite(total)) {
-    throw Error{"ARGUMENT_INVALID",
-                "priorities: expected at least one above 0 and a finite sum; set epsilon above 0 so that none is 0"};
+    throw Error{
+        "ARGUMENT_INVALID",
+        "priorities: expected at least one above 0 and a finite sum; set epsilon above 0 so that none is 0"};
   }
   for (std::size_t k = 0; k < count; ++k) {
     double place = replay_uniform(seed, first_draw + k);
@@ -64,15 +65,15 @@ void importance_weights(const SumTree& tree, std::size_t size, double beta, Repl
 }
 
 template <typename Float>
-double set_priorities(SumTree& tree, std::size_t size, double alpha, double epsilon, const std::int32_t* indices,
-                      const Float* errors, std::size_t count) {
+double set_priorities(SumTree& tree, std::size_t size, double alpha, double epsilon,
+                      const std::int32_t* indices, const Float* errors, std::size_t count) {
   std::vector<double> leaves(count);
   double largest = 0;
   for (std::size_t k = 0; k < count; ++k) {
     if (indices[k] < 0 || static_cast<std::size_t>(indices[k]) >= size) {
       throw Error{"ARGUMENT_INVALID", "indices[" + std::to_string(k) + "] is " + std::to_string(indices[k]) +
-                                          ", expected an entry of the buffer (0 to " + std::to_string(size - 1) +
-                                          ")"};
+                                          ", expected an entry of the buffer (0 to " +
+                                          std::to_string(size - 1) + ")"};
     }
     const double priority = std::fabs(static_cast<double>(errors[k])) + epsilon;
     leaves[k] = std::pow(priority, alpha);
@@ -87,7 +88,8 @@ double set_priorities(SumTree& tree, std::size_t size, double alpha, double epsi
   return largest;
 }
 
-template double set_priorities(SumTree&, std::size_t, double, double, const std::int32_t*, const float*, std::size_t);
+template double set_priorities(SumTree&, std::size_t, double, double, const std::int32_t*, const float*,
+                               std::size_t);
 template double set_priorities(SumTree&, std::size_t, double, double, const std::int32_t*, const double*,
                                std::size_t);
 

@@ -5,13 +5,15 @@
 
 #include "rl/sum_tree.h"
 
-// Drawing from a replay buffer: uniform, or in proportion to priorities with importance weights (Schaul et al. 2016).
+// Drawing from a replay buffer: uniform, or in proportion to priorities with importance weights (Schaul et
+// al. 2016).
 namespace adjudge::rl {
 
 // independent: each draw from the whole; stratified: draw k of n from the k-th of n equal parts of the mass.
 enum class ReplaySampling { independent, stratified };
 
-// The importance weights are divided by the largest of the batch, by the largest that the buffer could give, or not.
+// The importance weights are divided by the largest of the batch, by the largest that the buffer could give,
+// or not.
 enum class ReplayNormalization { batch, buffer, none };
 
 // A number in [0, 1) that depends on nothing but its arguments (splitmix64, keyed), 53 bits.
@@ -22,17 +24,18 @@ void sample_uniform(std::size_t size, std::uint64_t seed, std::uint64_t first_dr
                     std::size_t count);
 
 // P(i) = leaf(i) / total. Throws ARGUMENT_INVALID where all leaves are 0.
-void sample_prioritized(const SumTree& tree, ReplaySampling sampling, std::uint64_t seed, std::uint64_t first_draw,
-                        std::int32_t* indices, std::size_t count);
+void sample_prioritized(const SumTree& tree, ReplaySampling sampling, std::uint64_t seed,
+                        std::uint64_t first_draw, std::int32_t* indices, std::size_t count);
 
 // w(i) = (size · P(i))^-beta, normalised. size: entries in the buffer.
 void importance_weights(const SumTree& tree, std::size_t size, double beta, ReplayNormalization normalization,
                         const std::int32_t* indices, double* weights, std::size_t count);
 
-// leaf = (|error| + epsilon)^alpha. Returns the largest |error| + epsilon of the call. Throws ARGUMENT_INVALID,
-// naming the index, for an error that is not finite or an index outside the buffer's `size` entries.
+// leaf = (|error| + epsilon)^alpha. Returns the largest |error| + epsilon of the call. Throws
+// ARGUMENT_INVALID, naming the index, for an error that is not finite or an index outside the buffer's `size`
+// entries.
 template <typename Float>
-double set_priorities(SumTree& tree, std::size_t size, double alpha, double epsilon, const std::int32_t* indices,
-                      const Float* errors, std::size_t count);
+double set_priorities(SumTree& tree, std::size_t size, double alpha, double epsilon,
+                      const std::int32_t* indices, const Float* errors, std::size_t count);
 
 }  // namespace adjudge::rl

@@ -14,7 +14,8 @@ std::size_t whole_blocks(std::size_t count) {
 
 std::vector<std::size_t> level_lengths(std::size_t leaves) {
   std::vector<std::size_t> lengths{whole_blocks(leaves)};
-  while (lengths.back() > SumTree::fan_out) lengths.push_back(whole_blocks(lengths.back() / SumTree::fan_out));
+  while (lengths.back() > SumTree::fan_out)
+    lengths.push_back(whole_blocks(lengths.back() / SumTree::fan_out));
   return lengths;
 }
 
@@ -57,7 +58,8 @@ double SumTree::smallest_positive() const {
 
 void SumTree::update_parent(std::size_t level, std::size_t parent) {
   const double* children = sums_ + starts_[level] + parent * fan_out;
-  const double* smallest_of = level == 0 ? children : minima_ + starts_[level] - lengths_[0] + parent * fan_out;
+  const double* smallest_of =
+      level == 0 ? children : minima_ + starts_[level] - lengths_[0] + parent * fan_out;
   double sum = 0;
   double smallest = infinity;
   for (std::size_t i = 0; i < fan_out; ++i) {

@@ -4,11 +4,12 @@
 #include <cstdint>
 #include <vector>
 
-// A sum tree over memory of the caller: sampling in proportion to weights, and the smallest weight that is not 0.
+// A sum tree over memory of the caller: sampling in proportion to weights, and the smallest weight that is
+// not 0.
 //
-// Nodes have sixteen children (two cache lines), so 10^7 leaves are six levels deep and take 7 % more than the leaves
-// alone. A parent is always the sum of its children in their order, never a running difference: the tree is a function
-// of its leaves alone, whatever the order of updates, and does not drift.
+// Nodes have sixteen children (two cache lines), so 10^7 leaves are six levels deep and take 7 % more than
+// the leaves alone. A parent is always the sum of its children in their order, never a running difference:
+// the tree is a function of its leaves alone, whatever the order of updates, and does not drift.
 namespace adjudge::rl {
 
 class SumTree {
@@ -28,7 +29,8 @@ class SumTree {
   // Infinity where all leaves are 0.
   double smallest_positive() const;
 
-  // Sets leaves (of equal indices the last value counts) and what lies above them. Weights: finite, at least 0.
+  // Sets leaves (of equal indices the last value counts) and what lies above them. Weights: finite, at least
+  // 0.
   void set(const std::int32_t* indices, const double* weights, std::size_t count);
   // Sets what lies above leaves that were written directly.
   void rebuild();

@@ -1,5 +1,6 @@
-// The preference losses: gradients of every kind against central differences on a ragged batch whose completions
-// are in several pairs, and values that can be said by hand. Compared with TRL in tests/rl/preference.test.ts.
+// The preference losses: gradients of every kind against central differences on a ragged batch whose
+// completions are in several pairs, and values that can be said by hand. Compared with TRL in
+// tests/rl/preference.test.ts.
 #include <gtest/gtest.h>
 
 #include <cmath>

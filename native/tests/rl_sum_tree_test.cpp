@@ -21,7 +21,8 @@ struct Owned {
         tree(leaves, sums.data(), minima.data()) {}
 };
 
-// The leaf that a plain running sum finds. Weights are whole numbers here, so that sums are exact in any order.
+// The leaf that a plain running sum finds. Weights are whole numbers here, so that sums are exact in any
+// order.
 std::size_t naive_find(const std::vector<double>& leaves, double mass) {
   double sum = 0;
   for (std::size_t i = 0; i < leaves.size(); ++i) {
