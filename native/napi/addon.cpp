@@ -10,6 +10,9 @@ void register_rl_advantages(Napi::Env env, Napi::Object exports);
 void register_rl_returns(Napi::Env env, Napi::Object exports);
 void register_rl_repetition(Napi::Env env, Napi::Object exports);
 void register_rl_preference(Napi::Env env, Napi::Object exports);
+void register_rl_kl(Napi::Env env, Napi::Object exports);
+void register_rl_off_policy(Napi::Env env, Napi::Object exports);
+void register_rl_value_loss(Napi::Env env, Napi::Object exports);
 
 namespace {
 
@@ -25,6 +28,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   register_rl_returns(env, exports);
   register_rl_repetition(env, exports);
   register_rl_preference(env, exports);
+  register_rl_kl(env, exports);
+  register_rl_off_policy(env, exports);
+  register_rl_value_loss(env, exports);
   return exports;
 }
 

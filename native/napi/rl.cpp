@@ -2,35 +2,17 @@
 // but all floating arrays of one call have the same type; src/rl sees to the lengths and names the wrong
 // field first.
 #include "../rl/exact.h"
-#include "../rl/kl.h"
 #include "../rl/policy_loss.h"
 
 #include <cmath>
 
 #include "rl_arguments.h"
+#include "rl_kl.h"
 
 namespace adjudge {
 namespace {
 
 using namespace rl_arguments;
-
-rl::KlRule kl_rule(const Napi::Object& from) {
-  using namespace rl;
-  KlRule rule;
-  rule.kind = choice<KlKind>(
-      from, "kind",
-      {{"k1", KlKind::k1}, {"k2", KlKind::k2}, {"k3", KlKind::k3}, {"absolute", KlKind::absolute}});
-  rule.gradient = choice<KlGradient>(from, "gradient",
-                                     {{"value", KlGradient::value},
-                                      {"unbiased", KlGradient::unbiased},
-                                      {"unbiased_ratio", KlGradient::unbiased_ratio}});
-  rule.coefficient = number(from, "coefficient", 0);
-  rule.ratio_weighted = boolean(from, "ratioWeighted", false);
-  rule.difference_low = number(from, "differenceLow", -INFINITY);
-  rule.difference_high = number(from, "differenceHigh", INFINITY);
-  rule.value_limit = number(from, "valueLimit", INFINITY);
-  return rule;
-}
 
 rl::GammaWeight gamma_weight(const Napi::Object& from) {
   rl::GammaWeight weight;
@@ -158,27 +140,6 @@ Napi::Value policy_loss(Napi::Env env, const Napi::Object& from, const Napi::Obj
 }
 
 template <typename Float>
-Napi::Value kl_divergence(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::KlRule rule = kl_rule(from);
-  const std::size_t tokens = length_of(input, "logProbs");
-  const Float* log_probs = required<Float>(input, "logProbs", tokens);
-  const Float* reference = required<Float>(input, "referenceLogProbs", tokens);
-  const Float* old_log_probs = data<Float>(input, "oldLogProbs", tokens);
-  auto values = Napi::TypedArrayOf<Float>::New(env, tokens, float_type<Float>);
-  auto gradients = Napi::TypedArrayOf<Float>::New(env, tokens, float_type<Float>);
-  for (std::size_t t = 0; t < tokens; ++t) {
-    const rl::KlValue kl =
-        rl::kl_divergence(rule, log_probs[t], reference[t], old_log_probs ? old_log_probs[t] : log_probs[t]);
-    values[t] = static_cast<Float>(kl.value);
-    gradients[t] = static_cast<Float>(kl.gradient);
-  }
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("values", values);
-  out.Set("gradients", gradients);
-  return out;
-}
-
-template <typename Float>
 Napi::Value exact_objective(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
   using namespace rl;
   ExactRule rule;
@@ -217,7 +178,6 @@ Napi::Value exact_objective(Napi::Env env, const Napi::Object& from, const Napi:
 
 void register_rl(Napi::Env env, Napi::Object exports) {
   set_kernel(env, exports, "rlPolicyLoss", "logProbs", policy_loss<float>, policy_loss<double>);
-  set_kernel(env, exports, "rlKlDivergence", "logProbs", kl_divergence<float>, kl_divergence<double>);
   set_kernel(env, exports, "rlExactObjective", "choiceLogProbs", exact_objective<float>,
              exact_objective<double>);
 }

@@ -13,7 +13,7 @@ const verlAggregation = {
 }
 
 /** verl's agg_loss and OpenRLHF's aggregate_loss. */
-function verlNormaliser(mode, parameters, mask) {
+export function verlNormaliser(mode, parameters, mask) {
   const share = parameters.dp_size ?? 1
   const tokens = (parameters.batch_num_tokens ?? sum(mask.flat())) / share
   const rows = mask.filter((row) => row.some(Boolean)).length

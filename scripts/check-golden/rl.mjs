@@ -3,10 +3,19 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { mapAdvantageCase } from './rl-advantages.mjs'
-import { mapKlCase, mapLossCase } from './rl-losses.mjs'
+import { mapKlCase } from './rl-kl.mjs'
+import { mapLossCase } from './rl-losses.mjs'
+import { mapOffPolicyCase } from './rl-off-policy.mjs'
+import { mapValueCase } from './rl-value.mjs'
 
-const mappers = { 'advantages.json': mapAdvantageCase, 'losses.json': mapLossCase, 'kl.json': mapKlCase }
-const files = [...Object.keys(mappers), 'value_loss.json', 'off_policy.json']
+const mappers = {
+  'advantages.json': mapAdvantageCase,
+  'losses.json': mapLossCase,
+  'kl.json': mapKlCase,
+  'value_loss.json': mapValueCase,
+  'off_policy.json': mapOffPolicyCase
+}
+const files = Object.keys(mappers)
 
 function difference(actual, expected) {
   if (expected === null) return Number.isNaN(actual) ? 0 : Infinity

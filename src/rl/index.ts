@@ -2,6 +2,27 @@
 export { advantages, type AdvantageInput, type AdvantageMetrics, type Advantages } from './advantages.js'
 export { exactObjective, exactTokenGradients, type ExactInput, type ExactObjective } from './exact.js'
 export { klDivergence } from './kl.js'
+export { AdaptiveKl, klReward, type AdaptiveKlOptions, type KlReward, type KlRewardInput } from './klReward.js'
+export { klRows, type KlRowsInput } from './klRows.js'
+export {
+  gammaWeights,
+  importanceWeights,
+  mismatchMetrics,
+  rejectionMask,
+  type GammaInput,
+  type GammaSpec,
+  type ImportanceWeights,
+  type Rejection,
+  type RolloutInput
+} from './offPolicy.js'
+export type { CriterionMetrics, ImportanceMetrics, MismatchMetrics } from './offPolicyMetrics.js'
+export {
+  offPolicyPresetNames,
+  offPolicySchema,
+  resolveOffPolicy,
+  type OffPolicyOptions,
+  type OffPolicySpec
+} from './offPolicySpec.js'
 export {
   needsEntropies,
   policyLoss,
@@ -40,3 +61,12 @@ export { preferenceSchema, type Preference, type PreferenceOptions } from './pre
 export { presetNames, resolveAlgorithm } from './resolve.js'
 export { algorithmSchema, type Algorithm, type AlgorithmOptions, type FloatArray } from './types.js'
 export * from './q/index.js'
+export {
+  resolveValue,
+  valueLoss,
+  valueSchema,
+  type ValueLoss,
+  type ValueLossInput,
+  type ValueOptions,
+  type ValueSpec
+} from './valueLoss.js'

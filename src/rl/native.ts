@@ -1,4 +1,5 @@
 /** The RL kernels as the addon exports them (native/napi/rl.cpp). Absent values: undefined or null. */
+import type { CorrectionKernels } from './nativeCorrections.js'
 import type { PreferenceKernels } from './nativePreference.js'
 import type { FloatArray } from './types.js'
 
@@ -110,7 +111,7 @@ export interface NativeReturnsInput {
   bootstrapValues?: FloatArray
 }
 
-export interface RlKernels extends PreferenceKernels {
+export interface RlKernels extends PreferenceKernels, CorrectionKernels {
   rlAdvantages(rule: object, input: NativeAdvantageInput): NativeAdvantages
   rlGae(rule: object, input: NativeReturnsInput): { advantages: FloatArray; returns: FloatArray }
   rlVtrace(rule: object, input: NativeReturnsInput): { targets: FloatArray; advantages: FloatArray }

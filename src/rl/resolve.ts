@@ -1,72 +1,20 @@
 /** From a preset's name or a partial record (YAML's snake_case or camelCase) to a complete, validated algorithm. */
-import { Value } from '@sinclair/typebox/value'
-import { AdjudgeError } from '../errors.js'
-import { nearestName } from './nearest.js'
 import { base, presets } from './presets.js'
+import { invalidRecord, resolveRecord, type RecordKind } from './record.js'
 import { algorithmSchema, type Algorithm, type AlgorithmOptions } from './types.js'
 
-type Plain = Record<string, unknown>
+const invalid = (message: string) => invalidRecord('algorithm', message)
 
-const isPlain = (value: unknown): value is Plain => typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const camelCase = (key: string) => key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
-const snakeCase = (key: string) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-
-const invalid = (message: string) => new AdjudgeError('ALGORITHM_INVALID', `algorithm: ${message}`)
-
-/** Fields that hold a record or null: what an object given for null is completed with. */
-const optionalRecords: Plain = {
-  whitening: { scale: true, bessel: true, epsilon: 1e-8, epsilonRule: 'add', countEpsilon: 0 }
-}
-
-/** Puts the fields of `change` over those of `target`; unknown keys are answered with the nearest known one. */
-function merge(target: Plain, change: Plain, path: string): Plain {
-  const result: Plain = { ...target }
-  for (const [key, value] of Object.entries(change)) {
-    if (value === undefined) continue
-    const name = camelCase(key)
-    if (!Object.hasOwn(target, name)) {
-      const names = Object.keys(target).map(snakeCase)
-      throw invalid(`unknown key "${path}${key}"; did you mean "${path}${nearestName(snakeCase(name), names)}"?`)
-    }
-    const present = target[name] ?? optionalRecords[name]
-    if (isPlain(present) && value !== null && !isPlain(value)) throw invalid(`"${path}${key}" must be a record`)
-    result[name] = isPlain(present) && isPlain(value) ? merge(present, value, `${path}${key}.`) : value
-  }
-  return result
+const kind: RecordKind<typeof algorithmSchema> = {
+  kind: 'algorithm',
+  schema: algorithmSchema,
+  base,
+  presets,
+  parts: { whitening: { scale: true, bessel: true, epsilon: 1e-8, epsilonRule: 'add', countEpsilon: 0 } }
 }
 
 /** Names of all presets. */
 export const presetNames = Object.keys(presets)
-
-function presetOf(name: unknown): Plain {
-  if (typeof name !== 'string') throw invalid('"preset" must be the name of a preset')
-  const preset = Object.hasOwn(presets, name) ? presets[name] : undefined
-  if (!preset) {
-    throw invalid(
-      `unknown preset "${name}"; did you mean "${nearestName(name, presetNames)}"? (${presetNames.join(', ')})`
-    )
-  }
-  return merge({ ...base, preset: name }, preset, '')
-}
-
-function literalsOf(schema: unknown): string[] {
-  const options = (schema as { anyOf?: { const?: unknown }[] }).anyOf ?? []
-  return options.map((option) => option.const).filter((word) => typeof word === 'string')
-}
-
-function check(record: Plain): Algorithm {
-  if (Value.Check(algorithmSchema, record)) return record
-  const error = Value.Errors(algorithmSchema, record).First()
-  const field = (error?.path ?? '').split('/').slice(1).map(snakeCase).join('.')
-  const words = error ? literalsOf(error.schema) : []
-  const value = JSON.stringify(error?.value)
-  if (words.length > 0) {
-    const near = typeof error?.value === 'string' ? `; did you mean "${nearestName(error.value, words)}"?` : ''
-    throw invalid(`"${field}" is ${value}, expected one of ${words.join(', ')}${near}`)
-  }
-  throw invalid(`"${field}" is ${value}: ${error?.message ?? 'wrong value'}`)
-}
 
 /** Losses whose formula is of token ratios, or makes its own of a sequence. */
 const tokenKinds: ReadonlySet<string> = new Set(['vespo', 'gmpo', 'dppo_tv', 'dppo_kl', 'dro', 'clip_cov', 'kl_cov'])
@@ -124,8 +72,5 @@ function checkMeaning(algorithm: Algorithm): Algorithm {
  * @throws AdjudgeError `ALGORITHM_INVALID` for an unknown preset, key or value, with the nearest valid name.
  */
 export function resolveAlgorithm(options: AlgorithmOptions): Algorithm {
-  if (typeof options === 'string') return checkMeaning(check(presetOf(options)))
-  if (!isPlain(options)) throw invalid('expected the name of a preset, or a record')
-  const { preset = 'grpo', ...changes } = options as Plain
-  return checkMeaning(check(merge(presetOf(preset), changes, '')))
+  return checkMeaning(resolveRecord(kind, options))
 }

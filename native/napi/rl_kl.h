@@ -1,0 +1,11 @@
+// A KL rule in a kernel's arguments.
+#pragma once
+
+#include "../rl/kl.h"
+#include "setup.h"
+
+namespace adjudge {
+
+rl::KlRule kl_rule(const Napi::Object& from);
+
+}  // namespace adjudge

@@ -1,0 +1,122 @@
+#include "rl/value_loss.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace adjudge::rl {
+namespace {
+
+double inverse(double x) { return x > 0 ? 1 / x : 0; }
+
+struct Error {
+  double square;
+  double slope;  // with respect to the value
+  bool clipped;
+};
+
+// max((v - R)^2, (clip(v) - R)^2) (Schulman et al.'s PPO code); at a tie the slope is the mean of both, as
+// torch does.
+Error error_of(double value, double old_value, double target, double clip) {
+  const double free = value - target;
+  const double bounded = std::min(std::max(value, old_value - clip), old_value + clip);
+  const double held = bounded - target;
+  const double free_slope = 2 * free;
+  const double held_slope = bounded == value ? 2 * held : 0;
+  const double free_square = free * free;
+  const double held_square = held * held;
+  if (held_square > free_square) return {held_square, held_slope, true};
+  if (held_square < free_square) return {free_square, free_slope, false};
+  return {free_square, (free_slope + held_slope) / 2, false};
+}
+
+double row_weight(const ValueRule& rule, double tokens, double sequences, double row_tokens) {
+  switch (rule.aggregation) {
+    case Aggregation::token_mean:
+      return inverse(tokens);
+    case Aggregation::token_sum:
+      return 1;
+    case Aggregation::sequence_mean_token_mean:
+      return row_tokens > 0 ? inverse(sequences) / (row_tokens + rule.token_epsilon) : 0;
+    case Aggregation::sequence_mean_token_sum:
+      return inverse(sequences);
+    case Aggregation::constant:
+      return inverse(sequences) / rule.constant;
+    case Aggregation::sequence_mean:
+      return inverse(sequences) * inverse(row_tokens);
+  }
+  return 0;
+}
+
+// Mean and sum of squared deviations, updated one value at a time (Welford 1962).
+struct Spread {
+  double count = 0;
+  double mean = 0;
+  double squares = 0;
+
+  void add(double value) {
+    count += 1;
+    const double difference = value - mean;
+    mean += difference / count;
+    squares += difference * (value - mean);
+  }
+};
+
+}  // namespace
+
+template <typename Float>
+ValueLossResult value_loss(const ValueRule& rule, const ValueBatch<Float>& batch, Float* gradients) {
+  const auto counted = [&](std::int32_t t) { return !batch.mask || batch.mask[t]; };
+  const auto row_tokens = [&](std::size_t i) {
+    double n = 0;
+    for (std::int32_t t = batch.cu_seqlens[i]; t < batch.cu_seqlens[i + 1]; ++t) n += counted(t) ? 1 : 0;
+    return n;
+  };
+  ValueLossResult result;
+  ValueMetrics& metrics = result.metrics;
+  for (std::size_t i = 0; i < batch.rows; ++i) {
+    const double n = row_tokens(i);
+    metrics.tokens += n;
+    metrics.sequences += n > 0 || rule.count_empty_rows ? 1 : 0;
+  }
+  const double tokens = batch.batch_tokens >= 0 ? batch.batch_tokens : metrics.tokens;
+  const double sequences = batch.batch_sequences >= 0 ? batch.batch_sequences : metrics.sequences;
+  const bool clip = batch.old_values && std::isfinite(rule.clip);
+  double clipped = 0;
+  double squares = 0;
+  Spread returns, differences;
+  double values = 0;
+  for (std::size_t i = 0; i < batch.rows; ++i) {
+    const double weight = rule.coefficient * row_weight(rule, tokens, sequences, row_tokens(i));
+    double row_loss = 0;
+    for (std::int32_t t = batch.cu_seqlens[i]; t < batch.cu_seqlens[i + 1]; ++t) {
+      gradients[t] = 0;
+      if (!counted(t)) continue;
+      const double value = batch.values[t];
+      const double target = batch.returns[t];
+      const double free = value - target;
+      const Error error = clip ? error_of(value, batch.old_values[t], target, rule.clip)
+                               : Error{free * free, 2 * free, false};
+      row_loss += error.square;
+      gradients[t] = static_cast<Float>(weight * error.slope);
+      clipped += error.clipped ? 1 : 0;
+      squares += free * free;
+      values += value;
+      returns.add(target);
+      differences.add(free);
+    }
+    result.loss += weight * row_loss;
+  }
+  const double share = inverse(metrics.tokens);
+  metrics.clip_fraction = clipped * share;
+  metrics.value = values * share;
+  metrics.value_error = squares * share;
+  metrics.returns = returns.mean;
+  metrics.explained_variance = returns.squares > 0 ? 1 - differences.squares / returns.squares
+                                                   : std::numeric_limits<double>::quiet_NaN();
+  return result;
+}
+
+template ValueLossResult value_loss(const ValueRule&, const ValueBatch<float>&, float*);
+template ValueLossResult value_loss(const ValueRule&, const ValueBatch<double>&, double*);
+
+}  // namespace adjudge::rl
