@@ -168,6 +168,8 @@ function openrlhfCase({ parameters, inputs, outputs }) {
     const correction = spec.importance ? library.importanceWeights(spec, batch) : undefined
     const algorithm = library.resolveAlgorithm({
       ...record,
+      tokenEpsilon: 1e-8,
+      countEmptyRows: false,
       ratio: gspo ? 'sequence' : 'token',
       loss: {
         clipLow: parameters.clip_eps_low,

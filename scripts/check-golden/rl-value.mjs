@@ -7,7 +7,7 @@ export function mapValueCase({ source, parameters, inputs, outputs }) {
   const { record, input } = verlNormaliser(mode, parameters, inputs.mask)
   const clip = (source.startsWith('verl') ? parameters.cliprange_value : parameters.clip_eps) ?? null
   return ({ resolveValue, valueLoss }) => {
-    const result = valueLoss(resolveValue({ ...record, clip }), {
+    const result = valueLoss(resolveValue({ ...record, tokenEpsilon: 1e-8, countEmptyRows: false, clip }), {
       values: flat(inputs.values),
       oldValues: flat(inputs.old_values),
       returns: flat(inputs.returns),
