@@ -113,8 +113,9 @@ const std::vector<float>& Network::forward(const Rows& input, bool adapter,
 
 void Network::backward(const Rows& input, std::vector<LayerActivations>& kept, float* dx) {
   const int64_t rows = input.count(), width = config.hidden;
-  auto& [hidden, normed, h, d_normed, dh, d_attention, dq, dk, dv, activations, packed_input, packed_middle] =
-      workspace_;
+  auto &normed = workspace_.normed, &h = workspace_.h, &d_normed = workspace_.d_normed, &dh = workspace_.dh,
+       &d_attention = workspace_.d_attention, &dq = workspace_.dq, &dk = workspace_.dk, &dv = workspace_.dv;
+  PackedMatrix &packed_input = workspace_.packed_input, &packed_middle = workspace_.packed_middle;
   normed.resize(rows * width);
   d_normed.resize(rows * width);
   h.resize(rows * config.intermediate);

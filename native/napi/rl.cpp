@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "rl_aggregation.h"
 #include "rl_arguments.h"
 #include "rl_kl.h"
 
@@ -71,16 +72,7 @@ rl::LossRule loss_rule(const Napi::Object& from) {
   rule.kl = kl_rule(part(from, "kl"));
   rule.entropy_coefficient = number(from, "entropyCoefficient", 0);
   rule.entropy_token_mean = boolean(from, "entropyTokenMean", false);
-  rule.aggregation = choice<Aggregation>(from, "aggregation",
-                                         {{"token_mean", Aggregation::token_mean},
-                                          {"token_sum", Aggregation::token_sum},
-                                          {"sequence_mean_token_mean", Aggregation::sequence_mean_token_mean},
-                                          {"sequence_mean_token_sum", Aggregation::sequence_mean_token_sum},
-                                          {"constant", Aggregation::constant},
-                                          {"sequence_mean", Aggregation::sequence_mean}});
-  rule.constant = number(from, "constant", 1);
-  rule.token_epsilon = number(from, "tokenEpsilon", 0);
-  rule.count_empty_rows = boolean(from, "countEmptyRows", false);
+  rule.aggregation = aggregation_rule(from);
   return rule;
 }
 

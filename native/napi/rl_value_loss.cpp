@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "rl_aggregation.h"
 #include "rl_arguments.h"
 
 namespace adjudge {
@@ -11,19 +12,10 @@ namespace {
 using namespace rl_arguments;
 
 rl::ValueRule value_rule(const Napi::Object& from) {
-  using rl::Aggregation;
   rl::ValueRule rule;
   rule.clip = number(from, "clip", INFINITY);
   rule.coefficient = number(from, "coefficient", rule.coefficient);
-  rule.aggregation = choice<Aggregation>(from, "aggregation",
-                                         {{"token_mean", Aggregation::token_mean},
-                                          {"token_sum", Aggregation::token_sum},
-                                          {"sequence_mean_token_mean", Aggregation::sequence_mean_token_mean},
-                                          {"sequence_mean_token_sum", Aggregation::sequence_mean_token_sum},
-                                          {"constant", Aggregation::constant}});
-  rule.constant = number(from, "constant", 1);
-  rule.token_epsilon = number(from, "tokenEpsilon", 0);
-  rule.count_empty_rows = boolean(from, "countEmptyRows", false);
+  rule.aggregation = aggregation_rule(from);
   return rule;
 }
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "rl/loss_aggregation.h"
+#include "rl/aggregation.h"
 #include "rl/loss_geometric.h"
 #include "rl/loss_weighted.h"
 #include "rl/policy_loss.h"
@@ -98,8 +98,8 @@ class LossRows {
       sum += held(i, t).value;
       ++taught;
     }
-    const double divisor = taught > 0 ? taught + rule_.token_epsilon : 1;
-    const double mean = sum / divisor + (n > 0 ? weights / (n + rule_.token_epsilon) : 0);
+    const double divisor = taught > 0 ? taught + rule_.aggregation.token_epsilon : 1;
+    const double mean = sum / divisor + (n > 0 ? weights / (n + rule_.aggregation.token_epsilon) : 0);
     return {std::exp(std::min(mean, overflow_limit)), divisor};
   }
 

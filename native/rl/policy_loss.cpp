@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "rl/loss_aggregation.h"
+#include "rl/aggregation.h"
 #include "rl/loss_clip.h"
 #include "rl/loss_row.h"
 #include "rl/loss_selection.h"
@@ -75,7 +75,7 @@ class Sweep {
     for (std::size_t i = 0; i < batch_.rows; ++i) {
       const double n = rows_.tokens(i);
       counts.tokens += n;
-      counts.sequences += n > 0 || rule_.count_empty_rows ? 1 : 0;
+      counts.sequences += n > 0 || rule_.aggregation.count_empty_rows ? 1 : 0;
     }
     return counts;
   }
@@ -90,12 +90,12 @@ class Sweep {
 
   // The loss of a row without a counted token, where such rows count: that of a ratio of 1.
   void empty_row(std::size_t i, const Counts& counts) {
-    if (batch_.advantages_per_token || !rule_.count_empty_rows) return;
+    if (batch_.advantages_per_token || !rule_.aggregation.count_empty_rows) return;
     if (rule_.kind == LossKind::vespo) {
       phi_ += vespo_weight(rule_.gamma_weight, 0, batch_.advantages[i]);
       ++phi_count_;
     }
-    if (rule_.aggregation != Aggregation::sequence_mean) return;
+    if (rule_.aggregation.kind != Aggregation::sequence_mean) return;
     const double value = rule_.kind == LossKind::gmpo
                              ? -static_cast<double>(batch_.advantages[i])
                              : term_of(rule_, {0, 0, 1, batch_.advantages[i], 0, false}).value;
@@ -105,7 +105,7 @@ class Sweep {
   void row(std::size_t i, const Counts& counts, Float* gradients, Float* entropy_gradients) {
     const double n = rows_.tokens(i);
     if (n == 0) empty_row(i, counts);
-    const double weight = row_weight(rule_, counts, n);
+    const double weight = row_weight(rule_.aggregation, counts, n);
     const bool by_token = rule_.ratio == Ratio::token;
     const bool geometric = rule_.kind == LossKind::gmpo;
     const bool joint = !by_token && rule_.ratio_gradient == RatioGradient::joint;

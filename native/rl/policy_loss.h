@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "rl/aggregation.h"
 #include "rl/kl.h"
 
 // Policy loss over a packed ragged batch, with its derivative for every token's log-prob.
@@ -30,15 +31,6 @@ enum class LossKind {
   dro,
   clip_cov,
   kl_cov,
-};
-
-enum class Aggregation {
-  token_mean,
-  token_sum,
-  sequence_mean_token_mean,
-  sequence_mean_token_sum,
-  constant,
-  sequence_mean,  // one term per row: for sequence ratios
 };
 
 // vespo: phi(w) = e^rate w^shape e^(-rate w) of a row's ratio w, one pair for A >= 0 and one for A < 0.
@@ -82,10 +74,7 @@ struct LossRule {
   KlRule kl;
   double entropy_coefficient = 0;
   bool entropy_token_mean = false;  // the bonus is a mean over tokens whatever the loss's aggregation (TRL)
-  Aggregation aggregation = Aggregation::token_mean;
-  double constant = 1;
-  double token_epsilon = 0;       // added to a row's token count
-  bool count_empty_rows = false;  // rows without a counted token enter the number of sequences
+  AggregationRule aggregation;
 };
 
 template <typename Float>

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace adjudge::rl {
 namespace {
-
-double inverse(double x) { return x > 0 ? 1 / x : 0; }
 
 struct Error {
   double square;
@@ -29,26 +28,8 @@ Error error_of(double value, double old_value, double target, double clip) {
   return {free_square, (free_slope + held_slope) / 2, false};
 }
 
-double row_weight(const ValueRule& rule, double tokens, double sequences, double row_tokens) {
-  switch (rule.aggregation) {
-    case Aggregation::token_mean:
-      return inverse(tokens);
-    case Aggregation::token_sum:
-      return 1;
-    case Aggregation::sequence_mean_token_mean:
-      return row_tokens > 0 ? inverse(sequences) / (row_tokens + rule.token_epsilon) : 0;
-    case Aggregation::sequence_mean_token_sum:
-      return inverse(sequences);
-    case Aggregation::constant:
-      return inverse(sequences) / rule.constant;
-    case Aggregation::sequence_mean:
-      return inverse(sequences) * inverse(row_tokens);
-  }
-  return 0;
-}
-
 // Mean and sum of squared deviations, updated one value at a time (Welford 1962).
-struct Spread {
+struct RunningSpread {
   double count = 0;
   double mean = 0;
   double squares = 0;
@@ -76,17 +57,17 @@ ValueLossResult value_loss(const ValueRule& rule, const ValueBatch<Float>& batch
   for (std::size_t i = 0; i < batch.rows; ++i) {
     const double n = row_tokens(i);
     metrics.tokens += n;
-    metrics.sequences += n > 0 || rule.count_empty_rows ? 1 : 0;
+    metrics.sequences += n > 0 || rule.aggregation.count_empty_rows ? 1 : 0;
   }
-  const double tokens = batch.batch_tokens >= 0 ? batch.batch_tokens : metrics.tokens;
-  const double sequences = batch.batch_sequences >= 0 ? batch.batch_sequences : metrics.sequences;
+  const Counts counts{batch.batch_tokens >= 0 ? batch.batch_tokens : metrics.tokens,
+                      batch.batch_sequences >= 0 ? batch.batch_sequences : metrics.sequences};
   const bool clip = batch.old_values && std::isfinite(rule.clip);
   double clipped = 0;
   double squares = 0;
-  Spread returns, differences;
+  RunningSpread returns, differences;
   double values = 0;
   for (std::size_t i = 0; i < batch.rows; ++i) {
-    const double weight = rule.coefficient * row_weight(rule, tokens, sequences, row_tokens(i));
+    const double weight = rule.coefficient * row_weight(rule.aggregation, counts, row_tokens(i));
     double row_loss = 0;
     for (std::int32_t t = batch.cu_seqlens[i]; t < batch.cu_seqlens[i + 1]; ++t) {
       gradients[t] = 0;

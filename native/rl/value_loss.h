@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "rl/policy_loss.h"
+#include "rl/aggregation.h"
 
 // The critic's loss over a packed ragged batch, with its derivative for every token's value.
 namespace adjudge::rl {
@@ -12,10 +12,7 @@ namespace adjudge::rl {
 struct ValueRule {
   double clip = std::numeric_limits<double>::infinity();  // the value may move this far from the old one
   double coefficient = 0.5;
-  Aggregation aggregation = Aggregation::token_mean;
-  double constant = 1;
-  double token_epsilon = 0;       // added to a row's token count
-  bool count_empty_rows = false;  // rows without a counted token enter the number of sequences
+  AggregationRule aggregation;
 };
 
 template <typename Float>

@@ -65,8 +65,8 @@ TEST(RlPolicyLoss, GradientsEqualCentralDifferences) {
         for (const bool weighted : {false, true}) {
           LossRule rule;
           rule.ratio = ratio;
-          rule.aggregation = aggregation;
-          rule.constant = 5;
+          rule.aggregation.kind = aggregation;
+          rule.aggregation.constant = 5;
           rule.kl.kind = kind;
           rule.kl.coefficient = 0.4;
           rule.kl.ratio_weighted = weighted;
@@ -87,8 +87,8 @@ TEST(RlPolicyLoss, GradientsOfOtherKindsEqualCentralDifferences) {
     for (const auto aggregation : {Aggregation::token_mean, Aggregation::sequence_mean_token_mean}) {
       LossRule rule;
       rule.kind = kind;
-      rule.aggregation = aggregation;
-      rule.token_epsilon = 1e-8;
+      rule.aggregation.kind = aggregation;
+      rule.aggregation.token_epsilon = 1e-8;
       rule.kl.coefficient = 0.4;
       rule.covariance = {1, -10, 10, 0.5};
       EXPECT_LT(gradient_error(rule), 1e-7) << static_cast<int>(kind);
@@ -101,7 +101,7 @@ TEST(RlPolicyLoss, WeightedKindsHaveTheWeightAsTheirGradient) {
   std::vector<double> gradients(9);
   LossRule rule;
   rule.kind = LossKind::cispo;
-  rule.aggregation = Aggregation::token_sum;
+  rule.aggregation.kind = Aggregation::token_sum;
   policy_loss<double>(rule, data.batch(), gradients.data(), nullptr);
   for (const std::size_t t : {0U, 1U, 3U}) {
     const double ratio = std::exp(data.log_probs[t] - data.old_log_probs[t]);

@@ -35,8 +35,8 @@ TEST(RlValueLoss, GradientsEqualCentralDifferences) {
     for (const double clip : {0.2, 0.5, static_cast<double>(INFINITY)}) {
       ValueRule rule;
       rule.clip = clip;
-      rule.aggregation = aggregation;
-      rule.constant = 5;
+      rule.aggregation.kind = aggregation;
+      rule.aggregation.constant = 5;
       const Case data;
       std::vector<double> gradients(9), ignored(9);
       value_loss<double>(rule, data.batch(), gradients.data());

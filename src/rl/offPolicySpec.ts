@@ -2,18 +2,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { invalidRecord, resolveRecord, type RecordKind } from './record.js'
 import type { Partially } from './types.js'
-
-const words = <const Names extends readonly string[]>(names: Names, description: string) =>
-  Type.Unsafe<Names[number]>(
-    Type.Union(
-      names.map((name) => Type.Literal(name)),
-      { description }
-    )
-  )
-
-const bound = (description: string) => Type.Union([Type.Number(), Type.Null()], { description })
-
-const strict = { additionalProperties: false } as const
+import { bound, strict, words } from './schema.js'
 
 const importance = Type.Object(
   {

@@ -1,15 +1,18 @@
 /** From a preset's name or a partial record (YAML's snake_case or camelCase) to a complete, validated preference loss. */
-import { Value } from '@sinclair/typebox/value'
-import { AdjudgeError } from '../errors.js'
-import { nearestName } from './nearest.js'
 import { basePreference, preferencePresets } from './preferencePresets.js'
 import { preferenceSchema, type Preference, type PreferenceOptions } from './preferenceTypes.js'
+import { invalidRecord, resolveRecord, type RecordKind } from './record.js'
 
 type Kind = Preference['kind']
 
-const camelCase = (key: string) => key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
-const snakeCase = (key: string) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-const invalid = (message: string) => new AdjudgeError('ALGORITHM_INVALID', `preference: ${message}`)
+const invalid = (message: string) => invalidRecord('preference', message)
+
+const record: RecordKind<typeof preferenceSchema> = {
+  kind: 'preference',
+  schema: preferenceSchema,
+  base: basePreference,
+  presets: preferencePresets
+}
 
 /** Names of all presets. */
 export const preferencePresetNames = Object.keys(preferencePresets)
@@ -21,26 +24,6 @@ const divergenceKinds: readonly Kind[] = ['sigmoid', 'hinge', 'ipo', 'robust', '
 
 /** True where a margin per pair, or a target margin, has a meaning. */
 export const takesMargins = (kind: Kind): boolean => marginKinds.includes(kind)
-
-function presetOf(name: unknown): Preference {
-  if (typeof name !== 'string') throw invalid('"preset" must be the name of a preset')
-  const preset = Object.hasOwn(preferencePresets, name) ? preferencePresets[name] : undefined
-  if (preset) return { ...basePreference, ...preset, preset: name }
-  const near = nearestName(name, preferencePresetNames)
-  throw invalid(`unknown preset "${name}"; did you mean "${near}"? (${preferencePresetNames.join(', ')})`)
-}
-
-function check(record: Record<string, unknown>): Preference {
-  if (Value.Check(preferenceSchema, record)) return record
-  const error = Value.Errors(preferenceSchema, record).First()
-  const field = snakeCase((error?.path ?? '').slice(1))
-  const options = (error?.schema as { anyOf?: { const?: unknown }[] } | undefined)?.anyOf ?? []
-  const names = options.map((option) => option.const).filter((word) => typeof word === 'string')
-  const value = JSON.stringify(error?.value)
-  if (names.length === 0) throw invalid(`"${field}" is ${value}: ${error?.message ?? 'wrong value'}`)
-  const near = typeof error?.value === 'string' ? `; did you mean "${nearestName(error.value, names)}"?` : ''
-  throw invalid(`"${field}" is ${value}, expected one of ${names.join(', ')}${near}`)
-}
 
 /** Combinations that have no meaning, each said with its cure. */
 function checkMeaning(preference: Preference): Preference {
@@ -85,20 +68,5 @@ function checkMeaning(preference: Preference): Preference {
  *   combinations without meaning.
  */
 export function resolvePreference(options: PreferenceOptions = 'dpo'): Preference {
-  if (typeof options === 'string') return presetOf(options)
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalid('expected the name of a preset, or a record')
-  }
-  const { preset = 'dpo', ...changes } = options as Record<string, unknown>
-  const record: Record<string, unknown> = presetOf(preset)
-  for (const [key, value] of Object.entries(changes)) {
-    if (value === undefined) continue
-    const name = camelCase(key)
-    if (!Object.hasOwn(record, name)) {
-      const names = Object.keys(basePreference).map(snakeCase)
-      throw invalid(`unknown key "${key}"; did you mean "${nearestName(snakeCase(key), names)}"?`)
-    }
-    record[name] = value
-  }
-  return checkMeaning(check(record))
+  return checkMeaning(resolveRecord(record, options))
 }

@@ -1,13 +1,6 @@
 /** A preference loss as data: one flat record, validated, written in YAML in snake_case. */
 import { Type, type Static } from '@sinclair/typebox'
-
-const words = <const Names extends readonly string[]>(names: Names, description: string) =>
-  Type.Unsafe<Names[number]>(
-    Type.Union(
-      names.map((name) => Type.Literal(name)),
-      { description }
-    )
-  )
+import { words } from './schema.js'
 
 /** TypeBox schema of a {@link Preference}. Formulas: `preferenceLoss`. */
 export const preferenceSchema = Type.Object(

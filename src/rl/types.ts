@@ -1,18 +1,6 @@
 /** An RL algorithm as data: one record, validated, composable in YAML; a preset is such a record with a name. */
 import { Type, type Static } from '@sinclair/typebox'
-
-const words = <const Names extends readonly string[]>(names: Names, description: string) =>
-  Type.Unsafe<Names[number]>(
-    Type.Union(
-      names.map((name) => Type.Literal(name)),
-      { description }
-    )
-  )
-
-const bound = (description: string, options: { minimum?: number; exclusiveMinimum?: number } = {}) =>
-  Type.Union([Type.Number(options), Type.Null()], { description })
-
-const strict = { additionalProperties: false } as const
+import { bound, strict, words } from './schema.js'
 
 const whitening = Type.Object(
   {

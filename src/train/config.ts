@@ -5,7 +5,8 @@ import { parse } from 'yaml'
 import { AdjudgeError, isAdjudgeError } from '../errors.js'
 import { checkDocument, type Override, type Problem } from '../judge/document.js'
 import { priceOf } from '../judge/index.js'
-import { resolveAlgorithm, type Algorithm } from '../rl/index.js'
+import { preferencePresetNames, presetNames, resolveAlgorithm, type Algorithm } from '../rl/index.js'
+import { nearestName } from '../rl/nearest.js'
 import { Choices } from './choices.js'
 import { preferenceOf, preferenceProblem } from './preference.js'
 import { RunSchema, type RewardConfig, type RunConfig } from './schema.js'
@@ -126,6 +127,13 @@ function algorithmProblems(config: RunConfig): Problem[] {
     }
     const other = Object.keys(config.algorithm).find((key) => key !== 'preset')
     return other ? [{ path: `/algorithm/${other}`, message: `sft has no ${other}; expected preset alone` }] : []
+  }
+  const { preset } = config.algorithm
+  const presets = [...presetNames, ...preferencePresetNames, 'sft']
+  if (!presets.includes(preset)) {
+    const near = nearestName(preset, presets)
+    const message = `algorithm: unknown preset "${preset}"; did you mean "${near}"? (${presets.join(', ')})`
+    return [{ path: '/algorithm/preset', message }]
   }
   try {
     if (preferenceOf(config)) return [preferenceProblem(config) ?? []].flat()

@@ -1,14 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { policyLoss, resolveAlgorithm, type AlgorithmOptions, type PolicyLossInput } from '../../src/rl/index.js'
-
-/** A small pseudo-random stream: the same numbers on every run. */
-function stream(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state * 1664525 + 1013904223) % 4294967296
-    return state / 4294967296
-  }
-}
+import { stream } from './stream.js'
 
 const cuSeqlens = Int32Array.of(0, 4, 4, 9, 10, 13)
 const mask = Uint8Array.of(1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 0, 1)

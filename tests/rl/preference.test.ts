@@ -9,6 +9,7 @@ import {
   type PreferenceBatch,
   type PreferenceOptions
 } from '../../src/rl/index.js'
+import { stream } from './stream.js'
 
 interface Batch {
   lengths: number[]
@@ -145,15 +146,6 @@ describe('preferenceLoss gives what TRL’s trainers give', () => {
     )
   })
 })
-
-/** A small pseudo-random stream: the same numbers on every run. */
-function stream(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state * 1664525 + 1013904223) % 4294967296
-    return state / 4294967296
-  }
-}
 
 const lengths = [3, 2, 5, 1, 4]
 const cuSeqlens = Int32Array.of(0, 3, 5, 10, 11, 15)

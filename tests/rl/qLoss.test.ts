@@ -8,6 +8,7 @@ import {
   type QAlgorithmOptions,
   type QLossInput
 } from '../../src/index.js'
+import { stream } from './stream.js'
 
 interface Expected {
   steps: number
@@ -39,15 +40,6 @@ function expectClose(actual: ArrayLike<number> | undefined, values: number[]): v
   values.forEach((value, index) => {
     expect(Math.abs((actual as ArrayLike<number>)[index] - value) / (1 + Math.abs(value))).toBeLessThan(1e-12)
   })
-}
-
-/** A small pseudo-random stream: the same numbers on every run. */
-function stream(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state * 1664525 + 1013904223) % 4294967296
-    return state / 4294967296
-  }
 }
 
 const steps = 6

@@ -10,15 +10,7 @@ import {
   type QAlgorithm,
   type QAlgorithmOptions
 } from '../../src/index.js'
-
-/** A small pseudo-random stream: the same numbers on every run. */
-function stream(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state * 1664525 + 1013904223) % 4294967296
-    return state / 4294967296
-  }
-}
+import { stream } from './stream.js'
 
 const stateCount = 5
 const actionCount = 3

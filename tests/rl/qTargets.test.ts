@@ -10,15 +10,7 @@ import {
   type QAlgorithmOptions,
   type QTargetInput
 } from '../../src/index.js'
-
-/** A small pseudo-random stream: the same numbers on every run. */
-function stream(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state * 1664525 + 1013904223) % 4294967296
-    return state / 4294967296
-  }
-}
+import { stream } from './stream.js'
 
 const actionCount = 3
 const cuSeqlens = Int32Array.of(0, 6, 6, 7, 16)

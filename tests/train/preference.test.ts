@@ -102,6 +102,7 @@ describe('a run that learns from judged pairs', () => {
       () =>
         loadConfig(configure(algorithm, more))
     expect(load({ preset: 'dpo', bata: 1 })).toThrow(/unknown key "bata"; did you mean "beta"/)
+    expect(load({ preset: 'simpoo' })).toThrow(/unknown preset "simpoo"; did you mean "simpo"/)
     expect(load({ preset: 'dpo', pairs: 'worst' })).toThrow(/"pairs" is "worst", expected one of best_worst/)
     expect(load({ preset: 'dpo', min_margin: -1 })).toThrow(/"min_margin" is -1/)
     expect(load({ preset: 'kto', threshold: 'high' })).toThrow(/"threshold" is "high"/)

@@ -2,7 +2,7 @@
 import { AdjudgeError } from '../../errors.js'
 import { sameType } from '../kernels.js'
 import type { FloatArray } from '../types.js'
-import { callQKernel } from './native.js'
+import { callQKernel, type QLossArrays } from './native.js'
 import type { QAlgorithm } from './types.js'
 
 /**
@@ -58,21 +58,7 @@ export interface QLossMetrics {
   policy_weight: number
 }
 
-/** Gradients of the loss, of the shapes of what they belong to; 0 where the mask is 0. */
-export interface QLoss {
-  loss: number
-  qGradients?: FloatArray
-  twinQGradients?: FloatArray
-  actionQGradients?: FloatArray
-  twinActionQGradients?: FloatArray
-  logSumExpQGradients?: FloatArray
-  twinLogSumExpQGradients?: FloatArray
-  valueGradients?: FloatArray
-  logProbGradients?: FloatArray
-  /** [steps], with targets: |TD error|, of twins the larger; the step's loss with quantiles. For `updatePriorities`. */
-  priorities?: FloatArray
-  /** [steps], for a policy term: min(exp(beta · (target Q − V)), weight limit). */
-  policyWeights?: FloatArray
+export interface QLoss extends QLossArrays {
   metrics: QLossMetrics
 }
 

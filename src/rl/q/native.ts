@@ -23,7 +23,8 @@ export interface NativeShape {
 
 export type RowArray = Float32Array | Float64Array | Int32Array | Uint8Array
 
-export interface NativeQLoss {
+/** Gradients of the loss, of the shapes of what they belong to; 0 where the mask is 0. */
+export interface QLossArrays {
   loss: number
   qGradients?: FloatArray
   twinQGradients?: FloatArray
@@ -33,8 +34,13 @@ export interface NativeQLoss {
   twinLogSumExpQGradients?: FloatArray
   valueGradients?: FloatArray
   logProbGradients?: FloatArray
+  /** [steps], with targets: |TD error|, of twins the larger; the step's loss with quantiles. For `updatePriorities`. */
   priorities?: FloatArray
+  /** [steps], for a policy term: min(exp(beta · (target Q − V)), weight limit). */
   policyWeights?: FloatArray
+}
+
+export interface NativeQLoss extends QLossArrays {
   metrics: {
     td: number
     conservative: number

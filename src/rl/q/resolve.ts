@@ -1,6 +1,5 @@
 /** Presets of Q-learning, and from a preset's name or a partial record to a complete, validated algorithm. */
-import { AdjudgeError } from '../../errors.js'
-import { resolveRecord } from '../record.js'
+import { invalidRecord, resolveRecord } from '../record.js'
 import { qAlgorithmSchema, type QAlgorithm, type QAlgorithmOptions } from './types.js'
 
 const base: QAlgorithm = {
@@ -58,7 +57,7 @@ export const qPresetNames = Object.keys(presets)
 /** Combinations that have no meaning, each said with its cure. */
 function checkMeaning(algorithm: QAlgorithm): QAlgorithm {
   const { targets, loss } = algorithm
-  const invalid = (message: string) => new AdjudgeError('ALGORITHM_INVALID', `q algorithm: ${message}`)
+  const invalid = (message: string) => invalidRecord('q algorithm', message)
   if (targets.lambda !== null && targets.steps !== 1) {
     throw invalid(
       '"targets.lambda" and "targets.steps" are two ways to look ahead: leave steps at 1, or set lambda to null'

@@ -1,14 +1,7 @@
 /** A Q-learning algorithm as data: what Q is drawn towards, and by which losses. */
 import { Type, type Static } from '@sinclair/typebox'
 import type { Partially } from '../types.js'
-
-const words = <const Names extends readonly string[]>(names: Names, description: string) =>
-  Type.Unsafe<Names[number]>(
-    Type.Union(
-      names.map((name) => Type.Literal(name)),
-      { description }
-    )
-  )
+import { words } from '../schema.js'
 
 const strict = { additionalProperties: false } as const
 const share = { minimum: 0, maximum: 1 }

@@ -1,9 +1,23 @@
 #pragma once
 
-#include "rl/policy_loss.h"
-
 // How token losses become one number.
 namespace adjudge::rl {
+
+enum class Aggregation {
+  token_mean,
+  token_sum,
+  sequence_mean_token_mean,
+  sequence_mean_token_sum,
+  constant,
+  sequence_mean,  // one term per row: for sequence ratios
+};
+
+struct AggregationRule {
+  Aggregation kind = Aggregation::token_mean;
+  double constant = 1;
+  double token_epsilon = 0;       // added to a row's token count
+  bool count_empty_rows = false;  // rows without a counted token enter the number of sequences
+};
 
 inline double inverse(double x) { return x > 0 ? 1 / x : 0; }
 
@@ -14,8 +28,8 @@ struct Counts {
 };
 
 // What a counted token of a row weighs in the loss.
-inline double row_weight(const LossRule& rule, const Counts& counts, double row_tokens) {
-  switch (rule.aggregation) {
+inline double row_weight(const AggregationRule& rule, const Counts& counts, double row_tokens) {
+  switch (rule.kind) {
     case Aggregation::token_mean:
       return inverse(counts.tokens);
     case Aggregation::token_sum:
