@@ -95,18 +95,24 @@ Napi::Value advantages(Napi::Env env, const Napi::Object& from, const Napi::Obje
   } else if (looks_at_tokens(rule)) {
     invalid("cuSeqlens", "the boundaries of the completions: this algorithm looks at tokens");
   }
-  const auto result = rl::compute_advantages(rule, batch);
+  const bool per_token = rl::advantages_per_token(rule, batch);
+  const bool with_returns = rule.estimator == rl::Estimator::gae;
+  const std::size_t tokens = batch.cu_seqlens ? static_cast<std::size_t>(batch.cu_seqlens[rows]) : 0;
+  auto values = Napi::TypedArrayOf<Float>::New(env, per_token ? tokens : rows, float_type<Float>);
+  auto returns = Napi::TypedArrayOf<Float>::New(env, with_returns ? tokens : 0, float_type<Float>);
+  const rl::AdvantageMetrics result =
+      rl::compute_advantages(rule, batch, values.Data(), with_returns ? returns.Data() : nullptr);
   Napi::Object metrics = Napi::Object::New(env);
-  metrics.Set("reward", result.metrics.reward);
-  metrics.Set("rewardStd", result.metrics.reward_std);
-  metrics.Set("fracRewardZeroStd", result.metrics.frac_reward_zero_std);
-  metrics.Set("deadGroups", static_cast<double>(result.metrics.dead_groups));
-  metrics.Set("scoredGroups", static_cast<double>(result.metrics.scored_groups));
-  metrics.Set("unscored", static_cast<double>(result.metrics.unscored));
+  metrics.Set("reward", result.reward);
+  metrics.Set("rewardStd", result.reward_std);
+  metrics.Set("fracRewardZeroStd", result.frac_reward_zero_std);
+  metrics.Set("deadGroups", static_cast<double>(result.dead_groups));
+  metrics.Set("scoredGroups", static_cast<double>(result.scored_groups));
+  metrics.Set("unscored", static_cast<double>(result.unscored));
   Napi::Object out = Napi::Object::New(env);
-  out.Set("advantages", array_of<Float>(env, result.values));
-  out.Set("perToken", result.per_token);
-  if (rule.estimator == rl::Estimator::gae) out.Set("returns", array_of<Float>(env, result.returns));
+  out.Set("advantages", values);
+  out.Set("perToken", per_token);
+  if (with_returns) out.Set("returns", returns);
   out.Set("metrics", metrics);
   return out;
 }

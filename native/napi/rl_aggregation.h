@@ -1,7 +1,7 @@
 // The aggregation of a policy's or a critic's loss, from a rule of JavaScript.
 #pragma once
 
-#include "../rl/aggregation.h"
+#include "../rules/aggregation.h"
 #include "rl_arguments.h"
 
 namespace adjudge::rl_arguments {

@@ -1,8 +1,12 @@
-#include "rl/loss_weighted.h"
+#include "reference/loss_weighted.h"
 #include "rl/mismatch.h"
 #include "rl/off_policy.h"
 
 namespace adjudge::rl {
+
+using reference::vespo_bounded;
+using reference::vespo_log_limit;
+using reference::vespo_weight;
 
 template <typename Float>
 std::vector<double> gamma_weights(const GammaWeight& rule, const GammaBatch<Float>& batch) {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "rl/kl.h"
+#include "rules/kl.h"
 
 // KL taken off the reward token by token, and the coefficient that adapts to it.
 namespace adjudge::rl {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "rl/aggregation.h"
+#include "rules/aggregation.h"
 
 // The critic's loss over a packed ragged batch, with its derivative for every token's value.
 namespace adjudge::rl {

@@ -21,15 +21,28 @@ AdvantageBatch<double> batch_of(const std::vector<double>& rewards,
   return batch;
 }
 
+struct Result {
+  std::vector<double> values;
+  AdvantageMetrics metrics;
+};
+
+Result advantages_of(const AdvantageRule& rule, const AdvantageBatch<double>& batch) {
+  const std::size_t rows = static_cast<std::size_t>(batch.group_offsets[batch.groups]);
+  const bool per_token = advantages_per_token(rule, batch);
+  Result result;
+  result.values.resize(per_token ? static_cast<std::size_t>(batch.cu_seqlens[rows]) : rows);
+  result.metrics = compute_advantages<double>(rule, batch, result.values.data(), nullptr);
+  return result;
+}
+
 TEST(RlAdvantage, GroupDeviationWithAndWithoutBessel) {
   const std::vector<double> rewards{1, 0, 0, 1};
   const std::vector<std::int32_t> offsets{0, 4};
   AdvantageRule rule;
   rule.epsilon = 0;
-  EXPECT_NEAR(compute_advantages(rule, batch_of(rewards, offsets)).values[0], 0.5 / std::sqrt(1.0 / 3),
-              1e-15);
+  EXPECT_NEAR(advantages_of(rule, batch_of(rewards, offsets)).values[0], 0.5 / std::sqrt(1.0 / 3), 1e-15);
   rule.bessel = false;
-  EXPECT_NEAR(compute_advantages(rule, batch_of(rewards, offsets)).values[0], 1, 1e-15);
+  EXPECT_NEAR(advantages_of(rule, batch_of(rewards, offsets)).values[0], 1, 1e-15);
 }
 
 TEST(RlAdvantage, LeaveOneOutEqualsTheMeanOfTheOthersOnUnequalGroups) {
@@ -41,7 +54,7 @@ TEST(RlAdvantage, LeaveOneOutEqualsTheMeanOfTheOthersOnUnequalGroups) {
   AdvantageRule rule;
   rule.baseline = Baseline::leave_one_out;
   rule.scale = Scale::none;
-  const auto result = compute_advantages(rule, batch_of(rewards, offsets));
+  const auto result = advantages_of(rule, batch_of(rewards, offsets));
   for (std::size_t g = 0; g + 1 < offsets.size(); ++g) {
     for (auto i = offsets[g]; i < offsets[g + 1]; ++i) {
       double others = 0;
@@ -58,8 +71,8 @@ TEST(RlAdvantage, UnscoredMembersChangeNothingForTheOthers) {
   const std::vector<std::int32_t> offsets_with{0, 4};
   const std::vector<std::int32_t> offsets_without{0, 2};
   const AdvantageRule rule;
-  const auto left = compute_advantages(rule, batch_of(with, offsets_with));
-  const auto right = compute_advantages(rule, batch_of(without, offsets_without));
+  const auto left = advantages_of(rule, batch_of(with, offsets_with));
+  const auto right = advantages_of(rule, batch_of(without, offsets_without));
   EXPECT_EQ(left.values, (std::vector<double>{right.values[0], 0, right.values[1], 0}));
   EXPECT_EQ(left.metrics.unscored, 2u);
 }
@@ -76,16 +89,16 @@ TEST(RlAdvantage, DiscountedReturnsSkipOrPassMaskedTokens) {
   auto batch = batch_of(rewards, offsets);
   batch.cu_seqlens = cu_seqlens.data();
   batch.mask = mask.data();
-  EXPECT_EQ(compute_advantages(rule, batch).values, (std::vector<double>{1, 0, 4, 8}));
+  EXPECT_EQ(advantages_of(rule, batch).values, (std::vector<double>{1, 0, 4, 8}));
   rule.masked_return = MaskedReturn::skip;
-  EXPECT_EQ(compute_advantages(rule, batch).values, (std::vector<double>{2, 0, 4, 8}));
+  EXPECT_EQ(advantages_of(rule, batch).values, (std::vector<double>{2, 0, 4, 8}));
 }
 
 TEST(RlAdvantage, AnInfiniteRewardIsRefusedByName) {
   const std::vector<double> rewards{1, std::numeric_limits<double>::infinity()};
   const std::vector<std::int32_t> offsets{0, 2};
   try {
-    compute_advantages(AdvantageRule{}, batch_of(rewards, offsets));
+    advantages_of(AdvantageRule{}, batch_of(rewards, offsets));
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code, "REWARD_INVALID");

@@ -112,7 +112,7 @@ const finiteInputs = ['logProbs', 'oldLogProbs', 'referenceLogProbs', 'entropies
 /**
  * Loss of a packed batch, with gradients. Sums are in f64; `Float32Array` or `Float64Array` as `logProbs` is.
  * Losses of parts of an optimizer batch add up where `batchTokens` and `batchSequences` say what the whole has; a top
- * quantile of entropy and the choice by covariance look at this call's tokens only. Formulas and sources: native/rl/loss_*.h.
+ * quantile of entropy and the choice by covariance look at this call's tokens only. Formulas and sources: native/reference/loss_*.h.
  * @throws AdjudgeError `ARGUMENT_INVALID` for a missing or non-finite input, or lengths that disagree.
  */
 export function policyLoss(algorithm: Algorithm, input: PolicyLossInput): PolicyLoss {

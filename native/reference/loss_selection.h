@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "rl/policy_loss.h"
+#include "rules/policy_loss.h"
 
 // Which tokens of a batch a loss looks at: one pass over the batch before the sweep, and only where a rule
 // asks. All results: [tokens], 1 = chosen, empty where the rule asks for nothing.
-namespace adjudge::rl {
+namespace adjudge::reference {
+
+using namespace rl;
 
 // Counted tokens whose ratio lies within keep_ratio_low and keep_ratio_high.
 template <typename Float>
@@ -25,4 +27,4 @@ std::vector<std::uint8_t> high_entropy_tokens(const LossRule& rule, const LossBa
 template <typename Float>
 std::vector<std::uint8_t> covariance_tokens(const LossRule& rule, const LossBatch<Float>& batch);
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

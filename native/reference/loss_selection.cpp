@@ -1,4 +1,4 @@
-#include "rl/loss_selection.h"
+#include "reference/loss_selection.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,9 +6,9 @@
 #include <string>
 
 #include "core/error.h"
-#include "rl/loss_clip.h"
+#include "reference/loss_clip.h"
 
-namespace adjudge::rl {
+namespace adjudge::reference {
 namespace {
 
 template <typename Float>
@@ -188,4 +188,4 @@ template std::vector<std::uint8_t> high_entropy_tokens(const LossRule&, const Lo
 template std::vector<std::uint8_t> covariance_tokens(const LossRule&, const LossBatch<float>&);
 template std::vector<std::uint8_t> covariance_tokens(const LossRule&, const LossBatch<double>&);
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

@@ -4,13 +4,15 @@
 #include <cmath>
 #include <vector>
 
-#include "rl/advantage.h"
-#include "rl/token_returns.h"
+#include "rules/advantage.h"
+#include "reference/token_returns.h"
 
 // The baseline of least variance at each place of a group's sequences: the mean of the returns G_t, weighted
 // by the summed squared norms of the score so far, W_t = sum of (1 - 2 p + sum of p^2) (verl's optimal token
 // baseline).
-namespace adjudge::rl {
+namespace adjudge::reference {
+
+using namespace rl;
 
 namespace optimal_token {
 
@@ -99,4 +101,4 @@ void subtract_optimal_token_baseline(const AdvantageRule& rule, const AdvantageB
   }
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

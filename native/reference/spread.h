@@ -6,7 +6,7 @@
 #include <vector>
 
 // Mean and deviation of the scored members of a range.
-namespace adjudge::rl {
+namespace adjudge::reference {
 
 struct Spread {
   std::size_t count = 0;
@@ -39,4 +39,4 @@ inline Spread spread_of(const std::vector<double>& values, const std::vector<std
   return spread;
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

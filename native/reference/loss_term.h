@@ -3,7 +3,7 @@
 #include <cmath>
 
 // What a loss kind makes of one token: shared by the files of the kinds (loss_*.h).
-namespace adjudge::rl {
+namespace adjudge::reference {
 
 struct LossToken {
   double log_prob;
@@ -34,4 +34,4 @@ inline LossTerm weighted_log_prob(const LossToken& token, double weight) {
   return term;
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

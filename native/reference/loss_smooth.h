@@ -2,11 +2,13 @@
 
 #include <cmath>
 
-#include "rl/loss_term.h"
-#include "rl/policy_loss.h"
+#include "reference/loss_term.h"
+#include "rules/policy_loss.h"
 
 // Losses without a kink: sapo, dro.
-namespace adjudge::rl {
+namespace adjudge::reference {
+
+using namespace rl;
 
 // SAPO (arXiv 2511.20347): -A (4 / tau) sigmoid(tau (r - 1)), slope -A at r = 1.
 inline LossTerm sapo_term(const LossRule& rule, const LossToken& token) {
@@ -27,4 +29,4 @@ inline LossTerm dro_term(const LossRule& rule, const LossToken& token) {
   return term;
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

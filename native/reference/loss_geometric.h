@@ -4,7 +4,7 @@
 
 // GMPO (Zhao et al. 2025, arXiv 2507.20673): the geometric mean of a row's token ratios, each held on the
 // side its advantage pushes to: log ratio at most `high` with A > 0, at least -`low` with A < 0.
-namespace adjudge::rl {
+namespace adjudge::reference {
 
 struct HeldLogRatio {
   double value;
@@ -17,4 +17,4 @@ inline HeldLogRatio held_log_ratio(double log_ratio, double advantage, double lo
   return {0, 0};
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

@@ -5,11 +5,13 @@
 #include <vector>
 
 #include "core/error.h"
-#include "rl/advantage.h"
-#include "rl/spread.h"
+#include "rules/advantage.h"
+#include "reference/spread.h"
 
 // One reward per completion becomes one advantage per completion: reward - baseline, divided by a spread.
-namespace adjudge::rl {
+namespace adjudge::reference {
+
+using namespace rl;
 
 struct Outcome {
   std::vector<double> advantages;      // [completions]
@@ -159,4 +161,4 @@ class OutcomeRule {
   const AdvantageBatch<Float>& batch_;
 };
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "rl/loss_term.h"
-#include "rl/policy_loss.h"
+#include "reference/loss_term.h"
+#include "rules/policy_loss.h"
 
 // PPO's clipped ratio (Schulman et al. 2017, arXiv 1707.06347) with dual clip (Ye et al. 2020, arXiv
 // 1912.09729) and TRL's two-sided cap, and the two forms that single out tokens by covariance (Cui et al.
 // 2025, arXiv 2505.22617).
-namespace adjudge::rl {
+namespace adjudge::reference {
+
+using namespace rl;
 
 // max(-r A, -clip(r) A); at a tie the slope is the mean of both, as torch does.
 inline LossTerm clip_term(const LossRule& rule, const LossToken& token) {
@@ -59,4 +61,4 @@ inline LossTerm kl_cov_term(const LossRule& rule, const LossToken& token) {
   return term;
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "rl/loss_term.h"
-#include "rl/policy_loss.h"
+#include "reference/loss_term.h"
+#include "rules/policy_loss.h"
 
 // Minus A x log-prob times a weight that is a constant for the gradient: cispo, dppo, vespo.
-namespace adjudge::rl {
+namespace adjudge::reference {
+
+using namespace rl;
 
 // CISPO (MiniMax 2025, arXiv 2506.13585): the ratio within 1 - clip_low and 1 + clip_high (verl), or at most
 // ratio_cap, an absolute number (TRL).
@@ -67,4 +69,4 @@ inline double vespo_bounded(double log_weight) {
   return std::min(std::max(log_weight, vespo_log_floor), vespo_log_limit);
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

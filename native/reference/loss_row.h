@@ -5,13 +5,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "rl/aggregation.h"
-#include "rl/loss_geometric.h"
-#include "rl/loss_weighted.h"
-#include "rl/policy_loss.h"
+#include "rules/aggregation.h"
+#include "reference/loss_geometric.h"
+#include "reference/loss_weighted.h"
+#include "rules/policy_loss.h"
 
 // What a loss needs to know of a whole row, and plain readings of a batch's tokens.
-namespace adjudge::rl {
+namespace adjudge::reference {
+
+using namespace rl;
 
 struct RowRatio {
   double value;
@@ -126,4 +128,4 @@ class LossRows {
   const std::vector<std::uint8_t>& high_entropy_;
 };
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

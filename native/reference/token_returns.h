@@ -5,10 +5,12 @@
 #include <vector>
 
 #include "core/error.h"
-#include "rl/advantage.h"
+#include "rules/advantage.h"
 
 // Advantages per token: discounted returns of an outcome reward and per-token penalties, and their whitening.
-namespace adjudge::rl {
+namespace adjudge::reference {
+
+using namespace rl;
 
 template <typename Float>
 bool counts(const AdvantageBatch<Float>& batch, std::int32_t token) {
@@ -85,4 +87,4 @@ void whiten_tokens(const Whitening& rule, const AdvantageBatch<Float>& batch,
   for_each([&](double& x) { x = (x - mean) * factor; });
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference
