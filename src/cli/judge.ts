@@ -26,7 +26,7 @@ export const judgeCommand = (): Command =>
       .argument('<answers>', 'JSONL or CSV: messages or prompt, and the answer to grade')
   )
     .option('--answer <field>', 'the field that holds the answer; else the last assistant turn', 'completion')
-    .option('--out <file>', 'verdicts as JSONL; default: <answers>.verdicts.jsonl')
+    .option('--out <file>', 'answers and verdicts as JSONL, ready to learn from; default: <answers>.verdicts.jsonl')
     .option('--ledger <folder>', 'where verdicts are kept and found again; default: <out>.ledger')
     .option('--limit <n>', 'only the first n answers', positiveInteger)
     .action(judgeAnswers)
@@ -49,7 +49,11 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions): Promise
       verdict: await scorer.score(input, interrupt.signal)
     }))) {
       if (interrupt.signal.aborted) break
-      await writer.write({ format: recordFormat, id: input.id, ...verdictRecord(verdict) })
+      const { id, messages, completion, item } = input
+      // With what was judged, so that a run can learn from the file (data.completions: given).
+      const { finish_reason: reason } = item ?? {}
+      const judged = { id, messages, completion, ...(typeof reason === 'string' ? { finish_reason: reason } : {}) }
+      await writer.write({ format: recordFormat, ...judged, ...verdictRecord(verdict) })
       verdicts.push(verdict)
       sum += verdict.score ?? 0
       if (verdict.score !== null) scored++

@@ -16,7 +16,9 @@ const collect = (value: string, before: string[]): string[] => [...before, value
 
 export const trainCommand = (): Command =>
   new Command('train')
-    .description('train a model by the rewards of judges, graders and functions, or by given answers (sft)')
+    .description(
+      'train a model by the rewards of judges, graders and functions, by judged answers, or by given ones (sft)'
+    )
     .argument('<config>', 'run.yaml')
     .option('--set <key=value>', 'go before a value of the configuration, for example training.steps=20', collect, [])
     .option('--resume', "go on from the run's newest checkpoint")
@@ -91,7 +93,14 @@ function evaluationOf(metrics: Metrics): string {
   const mean = metrics['eval/reward']
   const error = metrics['eval/reward_stderr']
   const unscored = metrics['eval/unscored']
+  const accuracy = metrics['eval/rewards/accuracies']
+  const compared =
+    accuracy === undefined || accuracy === null
+      ? ''
+      : `prefers ${(accuracy * 100).toFixed(0)} % of the held-out chosen answers`
+  if (mean === undefined) return compared || `held-out loss ${metrics['eval/loss']?.toFixed(4) ?? 'none'}`
   return (
+    (compared ? `${compared}, ` : '') +
     `held-out reward ${mean?.toFixed(3) ?? 'none'}` +
     (error === null || error === undefined ? '' : ` ± ${error.toFixed(3)}`) +
     (unscored ? `, ${unscored} unscored` : '')

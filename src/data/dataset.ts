@@ -6,6 +6,7 @@ import { open, type FileHandle } from 'node:fs/promises'
 import { parse } from 'csv-parse/sync'
 import { AdjudgeError } from '../errors.js'
 import type { Message } from '../policy/types.js'
+import { answerFields, givenAnswers, type GivenAnswers } from './given.js'
 import { ownMessages, PromptTemplates, type PromptTemplateSource } from './prompt.js'
 import { findRecords, type RecordTable } from './records.js'
 
@@ -27,6 +28,9 @@ export interface DataItem {
   /** The item's `reference` field, where it is a text. */
   reference?: string
 }
+
+/** An item and the answers that its record brings. */
+export type AnsweredItem = DataItem & Pick<GivenAnswers, 'kind' | 'completions'>
 
 export class Dataset implements AsyncDisposable {
   private constructor(
@@ -80,14 +84,37 @@ export class Dataset implements AsyncDisposable {
 
   /** Throws DATA_INVALID with file and line where the record cannot be read or gives no messages. */
   async item(index: number): Promise<DataItem> {
+    return this.itemOf(index, await this.fields(index))
+  }
+
+  /**
+   * An item with the answers that its record brings; they may carry the prompt too.
+   * Throws DATA_INVALID with file, line and field.
+   */
+  async answered(index: number): Promise<AnsweredItem> {
     const fields = await this.fields(index)
-    const line = this.table.lines[this.rowOf(index)]
+    const row = this.rowOf(index)
+    let answers: GivenAnswers
+    try {
+      answers = givenAnswers(fields)
+    } catch (cause) {
+      throw this.invalid(row, (cause as Error).message, cause)
+    }
+    const { kind, completions, messages } = answers
+    const item = this.itemOf(index, fields, this.templates ? undefined : messages)
+    for (const name of answerFields) delete item.item[name]
+    return { ...item, kind, completions }
+  }
+
+  private itemOf(index: number, fields: Record<string, unknown>, carried?: Message[]): DataItem {
+    const row = this.rowOf(index)
     let messages: Message[]
     try {
-      messages = this.templates ? this.templates.render(fields) : ownMessages(fields)
+      messages = this.templates ? this.templates.render(fields) : (carried ?? ownMessages(fields))
     } catch (cause) {
-      throw new AdjudgeError('DATA_INVALID', `${this.path}:${line}: ${(cause as Error).message}`, { cause })
+      throw this.invalid(row, (cause as Error).message, cause)
     }
+    const line = this.table.lines[row]
     const { id, reference } = fields
     const item = Object.fromEntries(Object.entries(fields).filter(([name]) => name !== 'messages' && name !== 'prompt'))
     return {

@@ -1,4 +1,6 @@
 /** The data layer's public face. */
-export { Dataset, type DatasetOptions, type DataItem } from './dataset.js'
+export { Dataset, type AnsweredItem, type DatasetOptions, type DataItem } from './dataset.js'
+export type { GivenCompletion, GivenKind } from './given.js'
+export { AnsweredGroups } from './groups.js'
 export { permutation, position, type Position } from './permutation.js'
 export { PromptTemplates, type PromptTemplateSource } from './prompt.js'

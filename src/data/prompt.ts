@@ -47,26 +47,27 @@ export function ownMessages(item: Record<string, unknown>): Message[] {
   )
 }
 
-function checkMessages(given: unknown): Message[] {
+/** `name` says in errors where they stand. Throws a plain Error that says what was expected. */
+export function checkMessages(given: unknown, name = 'messages'): Message[] {
   let value = given
   if (typeof given === 'string') {
     try {
       value = JSON.parse(given) as unknown
     } catch {
-      throw new Error('messages is a text that is no JSON; expected a list of { role, content }')
+      throw new Error(`${name} is a text that is no JSON; expected a list of { role, content }`)
     }
   }
   if (!Array.isArray(value) || value.length === 0) {
-    throw new Error('messages is not a list of { role, content } with at least one entry')
+    throw new Error(`${name} is not a list of { role, content } with at least one entry`)
   }
   return value.map((entry: unknown, index) => {
     const { role, content } = (typeof entry === 'object' && entry !== null ? entry : {}) as Partial<Message>
     if (!roles.includes(role as string)) {
       throw new Error(
-        `messages[${index}].role is ${JSON.stringify(role) ?? 'missing'}; expected one of ${roles.join(', ')}`
+        `${name}[${index}].role is ${JSON.stringify(role) ?? 'missing'}; expected one of ${roles.join(', ')}`
       )
     }
-    if (typeof content !== 'string') throw new Error(`messages[${index}].content is no text; expected a text`)
+    if (typeof content !== 'string') throw new Error(`${name}[${index}].content is no text; expected a text`)
     return { role: role as Message['role'], content }
   })
 }

@@ -4,6 +4,7 @@ import { AdjudgeError } from '../errors.js'
 import { Template } from '../graders/template.js'
 import type { Policy } from '../policy/policy.js'
 import type { Completion, Group } from '../policy/types.js'
+import { encodeTurns } from './answers.js'
 import { rolloutMetrics, type Metrics } from './metrics.js'
 import type { Rewards } from './rewards.js'
 import { judgeInput, type Rollout } from './rollout.js'
@@ -66,10 +67,7 @@ function problemOf(value: unknown): string | undefined {
   return wrong === undefined ? undefined : `${JSON.stringify(wrong)} is empty, no text, or there twice; ${expected}`
 }
 
-/**
- * The answers of each item with their probabilities. An answer is the whole assistant turn, the token that ends it
- * included: so `1` and `10` are different answers, and what is trained is what free generation then says.
- */
+/** The answers of each item, as whole assistant turns, with their log-probs. */
 export async function choiceGroups(
   policy: Policy,
   items: readonly DataItem[],
@@ -77,30 +75,25 @@ export async function choiceGroups(
   options: { file: string; temperature: number }
 ): Promise<Group[]> {
   const { file, temperature } = options
-  const { version, tokenizer } = policy
+  const { version } = policy
   const texts = items.map((item) => choices.of(item, file))
-  const prompts = await policy.encodePrompts(items.map(({ messages }) => ({ messages })))
-  const answers = await tokenizer.encodeAll(
-    items.flatMap(({ messages, line }, index) => {
-      const opened = tokenizer.renderChat(messages)
-      return texts[index]!.map((content) => {
-        const closed = tokenizer.renderChat([...messages, { role: 'assistant', content }], false)
-        if (closed.startsWith(opened)) return closed.slice(opened.length).trimEnd()
-        const reason = "the model's chat template changes earlier turns, so the answers cannot be told apart"
-        throw new AdjudgeError('DATA_INVALID', `${file}:${line}: ${reason}`)
-      })
-    })
+  const { prompts, answers } = await encodeTurns(
+    policy,
+    items.map(({ messages, line }, index) => ({
+      messages,
+      line,
+      answers: texts[index]!.map((text) => ({ text, finished: true }))
+    })),
+    file,
+    'choice'
   )
-  let next = 0
-  const tokens = texts.map((set) => set.map(() => answers[next++]!))
-  checkLengths(policy, items, prompts, tokens, file)
-  const sequences = tokens.flatMap((set, index) => set.map((one) => ({ promptTokens: prompts[index]!, tokens: one })))
+  const sequences = answers.flatMap((set, index) => set.map((one) => ({ promptTokens: prompts[index]!, tokens: one })))
   const logProbs = await policy.logProbs(sequences, { temperature })
-  next = 0
+  let next = 0
   return items.map(({ messages }, index) => ({
     prompt: { messages },
     promptTokens: prompts[index]!,
-    completions: tokens[index]!.map((one, choice): Completion => {
+    completions: answers[index]!.map((one, choice): Completion => {
       const values = logProbs[next++]!
       const text = texts[index]![choice]!
       return { text, tokens: one, logProbs: values, samplingLogProbs: values, finishReason: 'stop' }
@@ -108,23 +101,6 @@ export async function choiceGroups(
     temperature,
     version
   }))
-}
-
-function checkLengths(
-  policy: Policy,
-  items: readonly DataItem[],
-  prompts: readonly Int32Array[],
-  answers: readonly Int32Array[][],
-  file: string
-): void {
-  const { maxPositions } = policy.description
-  items.forEach(({ line }, index) => {
-    const longest = Math.max(...answers[index]!.map(({ length }) => length))
-    const total = prompts[index]!.length + longest
-    if (total <= maxPositions) return
-    const message = `${file}:${line}: the prompt and its longest choice have ${total} tokens; the model's context is ${maxPositions}`
-    throw new AdjudgeError('CONTEXT_EXCEEDED', message)
-  })
 }
 
 /** Probabilities of a group's answers, normalised over the set. */

@@ -94,6 +94,9 @@ export function algorithmOf(config: RunConfig): Algorithm {
   return resolveAlgorithm(options)
 }
 
+/** True where a run learns from the answers in its data instead of sampling. */
+export const learnsFromGiven = ({ data }: RunConfig): boolean => data.completions === 'given'
+
 /** True where training needs a frozen model to measure against. Throws ALGORITHM_INVALID. */
 export function needsReference(config: RunConfig): boolean {
   if (config.algorithm.preset === 'sft') return false
@@ -136,7 +139,11 @@ function algorithmProblems(config: RunConfig): Problem[] {
     return [{ path: '/algorithm/preset', message }]
   }
   try {
-    if (preferenceOf(config)) return [preferenceProblem(config) ?? []].flat()
+    if (preferenceOf(config)) return [preferenceProblem(config, learnsFromGiven(config)) ?? []].flat()
+    if (learnsFromGiven(config)) {
+      const message = `${preset} learns from answers of its own; expected data.completions: sampled, or a preset of preferences, e.g. dpo`
+      return [{ path: '/data/completions', message }]
+    }
     const { advantage } = algorithmOf(config)
     const unserved = unservedInput(advantage)
     if (unserved) return [{ path: '/algorithm', message: unserved }]
@@ -200,7 +207,7 @@ function meaningProblems(config: RunConfig): Problem[] {
       message: 'sft learns from the answers in the data and has no rewards; remove them'
     })
   }
-  if (algorithm.preset !== 'sft' && rewards.length === 0) {
+  if (algorithm.preset !== 'sft' && rewards.length === 0 && !learnsFromGiven(config)) {
     problems.push({ path: '/rewards', message: 'rewards is missing; expected at least one judge, grader or function' })
   }
   if (config.budget.money !== undefined) problems.push(...rewards.flatMap(priceProblems))

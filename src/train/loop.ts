@@ -1,12 +1,12 @@
 /** The training run from beginning to end, as a stream of events. */
 import { join } from 'node:path'
 import { checkpointFormat, saveCheckpoint } from './checkpoint.js'
-import type { LoadedConfig } from './config.js'
+import { learnsFromGiven, type LoadedConfig } from './config.js'
 import { DeadGroupWatch } from './deadGroups.js'
 import { evaluate } from './evaluate.js'
 import type { Metrics } from './metrics.js'
 import { Session } from './session.js'
-import { reinforceStep, superviseStep } from './steps.js'
+import { givenStep, reinforceStep, superviseStep } from './steps.js'
 
 export type TrainEvent =
   | { type: 'start'; folder: string; step: number; steps: number }
@@ -34,6 +34,7 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
   const { config, folder, state, metrics: file } = session
   const { steps, save_every: saveEvery, keep } = config.training
   const supervised = config.algorithm.preset === 'sft'
+  const learn = supervised ? superviseStep : learnsFromGiven(config) ? givenStep : reinforceStep
   const before = { ...state.judge }
   const watch = new DeadGroupWatch(session.choices !== undefined)
   let saved = state.step
@@ -66,7 +67,7 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
     const started = performance.now()
     let result
     try {
-      result = await (supervised ? superviseStep(session, step) : reinforceStep(session, step))
+      result = await learn(session, step)
     } catch (error) {
       if (saved < state.step) yield await save()
       throw error

@@ -9,7 +9,7 @@ import { readModelFiles } from '../policy/files.js'
 import { allLinear } from '../policy/options.js'
 import { Tokenizer } from '../policy/tokenizer.js'
 import type { Message } from '../policy/types.js'
-import { needsReference, type LoadedConfig } from './config.js'
+import { learnsFromGiven, needsReference, type LoadedConfig } from './config.js'
 import { availableMemory, bytesOf, sizeText } from './freeMemory.js'
 import type { RunConfig } from './schema.js'
 
@@ -120,7 +120,7 @@ function weightsOf(
 
 export interface MemoryInput {
   shape: ModelShape
-  /** Tokens of the longest prompt; for sft, of the longest conversation. */
+  /** Tokens of the longest prompt; where answers are given (also for sft), of the longest conversation. */
   promptTokens: number
   /** Rank and modules of an adapter that is loaded instead of made. */
   adapter?: { rank: number; modules: readonly string[] }
@@ -138,8 +138,8 @@ export function memoryPlan(config: RunConfig, input: MemoryInput): MemoryPlan {
   const lora = adapter ?? given
   const counts = countsOf(shape, lora)
   const trained = lora ? counts.adapter : counts.all
-  const sft = algorithm.preset === 'sft'
-  const samples = !sft && rollout.choices === undefined
+  const judged = !learnsFromGiven(config) || (config.evaluation.every > 0 && config.rewards.length > 0)
+  const samples = algorithm.preset !== 'sft' && rollout.choices === undefined && judged
   const length = Math.min(shape.context, promptTokens + (samples ? rollout.max_tokens : 0))
   const roles: MemoryRole[] = [
     { name: 'weights', bytes: weightsOf(shape, dtype, lora?.rank, lora?.modules) },
@@ -181,7 +181,8 @@ function activations(shape: ModelShape, config: RunConfig, promptTokens: number,
   const { hidden, intermediate, layers, heads, keyHeads, headWidth, vocabulary } = shape
   const { prompts, completions, max_tokens: maxTokens, max_batch: maxBatch, choices } = config.rollout
   const answers = choices ? (typeof choices === 'string' ? 10 : choices.length) * choiceTokens : completions * maxTokens
-  const group = config.algorithm.preset === 'sft' ? length : promptTokens + answers
+  const given = config.algorithm.preset === 'sft' || learnsFromGiven(config)
+  const group = given ? length : promptTokens + answers
   const rows = Math.max(length, Math.min(group, defaultChunkTokens), Math.min(prompts * group, rowBudget))
   const attention = heads * headWidth
   const kept = 2 * hidden + 2 * attention + 2 * keyHeads * headWidth + heads + 2 * intermediate + 2
@@ -253,8 +254,10 @@ export async function planMemory({ config, folder }: LoadedConfig, data: Dataset
   if (!shape) return undefined
   const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer)
   let longest = 0
-  for await (const { messages } of data.items(sampledPrompts)) {
-    longest = Math.max(longest, lengthOf(messages, algorithm.preset === 'sft', tokenizer))
+  const given = learnsFromGiven(config)
+  for (let index = 0; index < Math.min(data.length, sampledPrompts); index++) {
+    const messages = given ? await longestTurn(data, index) : (await data.item(index)).messages
+    longest = Math.max(longest, lengthOf(messages, given || algorithm.preset === 'sft', tokenizer))
   }
   const promptTokens = Math.min(config.data.max_prompt_tokens ?? longest, shape.context)
   const judges: ModelShape[] = []
@@ -267,6 +270,14 @@ export async function planMemory({ config, folder }: LoadedConfig, data: Dataset
   const dtype = model.dtype !== 'auto' ? model.dtype : computes ? 'bfloat16' : 'float32'
   const adapter = model.adapter === undefined ? undefined : adapterOf(model.adapter)
   return memoryPlan(config, { shape, promptTokens, judges, dtype, ...(adapter ? { adapter } : {}) })
+}
+
+/** A record's prompt with its longest answer. */
+async function longestTurn(data: Dataset, index: number): Promise<Message[]> {
+  const { messages, completions } = await data.answered(index)
+  const texts = completions.map(({ text }) => text)
+  const content = texts.reduce((most, text) => (text.length > most.length ? text : most), '')
+  return [...messages, { role: 'assistant', content }]
 }
 
 function lengthOf(messages: Message[], whole: boolean, tokenizer: Tokenizer | undefined): number {

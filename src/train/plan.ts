@@ -4,7 +4,7 @@ import { priceOf } from '../judge/index.js'
 import { Policy } from '../policy/policy.js'
 import type { AdjudgeError } from '../errors.js'
 import { Choices } from './choices.js'
-import type { LoadedConfig } from './config.js'
+import { learnsFromGiven, type LoadedConfig } from './config.js'
 import { availableMemory, bytesOf, sizeText } from './freeMemory.js'
 import { memoryProblem, planMemory, rolesText } from './memory.js'
 import type { RunConfig } from './schema.js'
@@ -35,7 +35,7 @@ export async function planOf(loaded: LoadedConfig): Promise<Plan> {
   const epochs = ((training.steps * rollout.prompts) / train.length).toFixed(2)
   lines.push(`data      ${data.train}: ${train.length} items, ${epochs} epochs`)
   const plan = (): Plan => ({ lines, ...(problem ? { problem } : {}) })
-  if (config.algorithm.preset === 'sft') {
+  if (config.algorithm.preset === 'sft' || learnsFromGiven(config)) {
     lines.push(`steps     ${training.steps} of ${rollout.prompts} items`)
     return plan()
   }

@@ -1,6 +1,6 @@
 /** One backward pass from a judged rollout by comparison: verdicts become pairs, pairs a loss, the loss gradients. */
 import type { Policy } from '../policy/policy.js'
-import type { Completion, Sequence } from '../policy/types.js'
+import type { Sequence } from '../policy/types.js'
 import {
   preferenceLabels,
   preferenceLoss,
@@ -11,14 +11,16 @@ import {
 import type { PreferenceTraining } from './preference.js'
 import type { Rollout } from './rollout.js'
 
-interface Sampled {
+/** One completion that may be compared. */
+export interface Compared {
   promptTokens: Int32Array
-  completion: Completion
+  tokens: Int32Array
+  /** The number of its prompt. */
   group: number
 }
 
-/** What is compared: completions by their number in the rollout, and the batch that says how, but for log-probs. */
-interface Comparison {
+/** What is compared: completions by their number, and the batch that says how, but for log-probs. */
+export interface Comparison {
   completions: number[]
   batch: PreferenceBatch
   metrics: Record<string, number>
@@ -29,8 +31,11 @@ interface Frozen {
   logProbs(sequences: Sequence[]): Promise<Float32Array[]>
 }
 
-function compare(rollout: Rollout, { preference, pairs, threshold }: PreferenceTraining): Comparison {
-  const scores = rollout.rewarded.map((group) => group.map(({ reward }) => reward))
+/** Scores become pairs, or labels for kto. */
+export function compareScores(
+  scores: (number | null)[][],
+  { preference, pairs, threshold }: PreferenceTraining
+): Comparison {
   if (preference.kind === 'kto') {
     const labels = preferenceLabels(scores, threshold)
     return {
@@ -40,30 +45,32 @@ function compare(rollout: Rollout, { preference, pairs, threshold }: PreferenceT
     }
   }
   const { chosen, rejected, metrics } = preferencePairs(scores, pairs)
-  // Only what is in a pair is scored again; indices count through these.
+  return { ...placePairs(chosen, rejected), metrics }
+}
+
+/** Only what is in a pair is scored again; indices count through these. */
+export function placePairs(chosen: Int32Array, rejected: Int32Array): Omit<Comparison, 'metrics'> {
   const completions = Array.from(new Set([...chosen, ...rejected])).sort((left, right) => left - right)
   const place = new Map(completions.map((completion, index) => [completion, index]))
   const placed = (indices: Int32Array) => indices.map((completion) => place.get(completion)!)
-  return { completions, batch: { chosen: placed(chosen), rejected: placed(rejected) }, metrics }
+  return { completions, batch: { chosen: placed(chosen), rejected: placed(rejected) } }
 }
 
 const join = (arrays: Float32Array[]): Float32Array => Float32Array.from(arrays.flatMap((array) => Array.from(array)))
 const sums = (arrays: Float32Array[]): Float64Array =>
   Float64Array.from(arrays, (array) => array.reduce((sum, value) => sum + value, 0))
-const sequenceOf = ({ promptTokens, completion }: Sampled): Sequence => ({ promptTokens, tokens: completion.tokens })
 
 /** KTO's baseline: the same completions after the prompt of the next group, under the policy and its reference. */
 async function mismatched(
   policy: Policy,
   frozen: Frozen,
-  sampled: Sampled[],
-  rollout: Rollout,
+  compared: readonly Compared[],
+  prompts: readonly Int32Array[],
   temperature: number
 ): Promise<PreferenceBatch> {
-  const { groups } = rollout
-  const sequences = sampled.map(({ completion, group }) => ({
-    promptTokens: groups[(group + 1) % groups.length]!.promptTokens,
-    tokens: completion.tokens
+  const sequences = compared.map(({ tokens, group }) => ({
+    promptTokens: prompts[(group + 1) % prompts.length]!,
+    tokens
   }))
   return {
     mismatchedLogProbs: sums(await policy.logProbs(sequences, { temperature })),
@@ -71,46 +78,83 @@ async function mismatched(
   }
 }
 
+export interface ComparisonInput {
+  /** [completions], and the prompts that their groups number. */
+  all: readonly Compared[]
+  prompts: readonly Int32Array[]
+  comparison: Comparison
+  temperature: number
+  /** [completions]: of the policy's present weights, where they are known. */
+  logProbs?: readonly Float32Array[]
+  /** False: the loss alone, no gradient. */
+  learn: boolean
+}
+
 /**
- * Accumulates the gradient of a preference loss over a rollout of this policy's present weights (so that its log-probs are
- * those of the rollout). A rollout in which nothing can be compared adds none, and has a loss of null.
+ * Loss of a comparison, and its gradient accumulated. Where nothing can be compared there is none, and the loss is null.
  * @param reference what log ratios are measured against; without it, the policy without its adapter
  */
-export async function preferenceBackward(
+export async function comparisonLoss(
   policy: Policy,
   reference: Policy | undefined,
-  rollout: Rollout,
-  training: PreferenceTraining
+  preference: PreferenceTraining['preference'],
+  { all, prompts, comparison, temperature, logProbs, learn }: ComparisonInput
 ): Promise<{ loss: number | null; metrics: Record<string, number> }> {
-  const { preference } = training
-  const all: Sampled[] = rollout.groups.flatMap(({ promptTokens, completions }, group) =>
-    completions.map((completion) => ({ promptTokens, completion, group }))
-  )
-  const { completions, batch, metrics } = compare(rollout, training)
-  const counts = { ...metrics, frac_reward_zero_std: metrics.dead_groups! / rollout.groups.length }
-  const sampled = completions.map((index) => all[index]!)
-  if (sampled.length === 0) return { loss: null, metrics: counts }
-  const sequences = sampled.map(sequenceOf)
-  const { temperature } = rollout.groups[0]!
+  const { completions, batch, metrics } = comparison
+  if (completions.length === 0) return { loss: null, metrics }
+  const compared = completions.map((index) => all[index]!)
   const frozen: Frozen = {
     logProbs: (sequences) =>
       (reference ?? policy).logProbs(sequences, { temperature, adapter: reference !== undefined })
   }
-  const cuSeqlens = new Int32Array(sampled.length + 1)
-  sampled.forEach(({ completion }, row) => (cuSeqlens[row + 1] = cuSeqlens[row]! + completion.tokens.length))
+  const cuSeqlens = new Int32Array(compared.length + 1)
+  compared.forEach(({ tokens }, row) => (cuSeqlens[row + 1] = cuSeqlens[row]! + tokens.length))
+  const known = logProbs
+    ? completions.map((index) => logProbs[index]!)
+    : await policy.logProbs([...compared], { temperature })
   const result = preferenceLoss(preference, {
     ...batch,
-    ...(preference.kind === 'kto' ? await mismatched(policy, frozen, sampled, rollout, temperature) : {}),
-    logProbs: join(sampled.map(({ completion }) => completion.logProbs)),
-    ...(preference.reference ? { referenceLogProbs: join(await frozen.logProbs(sequences)) } : {}),
+    ...(preference.kind === 'kto' ? await mismatched(policy, frozen, compared, prompts, temperature) : {}),
+    logProbs: join(known),
+    ...(preference.reference ? { referenceLogProbs: join(await frozen.logProbs([...compared])) } : {}),
     cuSeqlens
   })
-  await policy.backward({
-    sequences,
-    logProbGradients: sampled.map((_, row) => result.gradients.slice(cuSeqlens[row], cuSeqlens[row + 1])),
-    temperature
+  if (learn) {
+    await policy.backward({
+      sequences: [...compared],
+      logProbGradients: compared.map((_, row) => result.gradients.slice(cuSeqlens[row], cuSeqlens[row + 1])),
+      temperature
+    })
+  }
+  return { loss: result.loss, metrics: { ...metrics, ...named(result.metrics) } }
+}
+
+/**
+ * Accumulates the gradient of a preference loss over a rollout of this policy's present weights (so that its log-probs are
+ * those of the rollout). A rollout in which nothing can be compared adds none, and has a loss of null.
+ */
+export async function preferenceBackward(
+  policy: Policy,
+  reference: Policy | undefined,
+  { groups, rewarded }: Rollout,
+  training: PreferenceTraining
+): Promise<{ loss: number | null; metrics: Record<string, number> }> {
+  const all = groups.flatMap(({ promptTokens, completions }, group) =>
+    completions.map(({ tokens }) => ({ promptTokens, tokens, group }))
+  )
+  const comparison = compareScores(
+    rewarded.map((group) => group.map(({ reward }) => reward)),
+    training
+  )
+  comparison.metrics['frac_reward_zero_std'] = comparison.metrics['dead_groups']! / groups.length
+  return comparisonLoss(policy, reference, training.preference, {
+    all,
+    prompts: groups.map(({ promptTokens }) => promptTokens),
+    comparison,
+    temperature: groups[0]!.temperature,
+    logProbs: groups.flatMap(({ completions }) => completions.map(({ logProbs }) => logProbs)),
+    learn: true
   })
-  return { loss: result.loss, metrics: { ...counts, ...named(result.metrics) } }
 }
 
 const named = (metrics: PreferenceMetrics): Record<string, number> =>

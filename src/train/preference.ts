@@ -43,8 +43,11 @@ export function preferenceOf(config: RunConfig): PreferenceTraining | undefined 
   return { preference, pairs: { rule, minMargin }, threshold }
 }
 
-/** Where a run's rollout cannot give what its comparisons need: the key and what to do. Throws ALGORITHM_INVALID. */
-export function preferenceProblem(config: RunConfig): { path: string; message: string } | undefined {
+/**
+ * Where a run's rollout cannot give what its comparisons need: the key and what to do. Throws ALGORITHM_INVALID.
+ * @param given the answers come from the data
+ */
+export function preferenceProblem(config: RunConfig, given: boolean): { path: string; message: string } | undefined {
   const training = preferenceOf(config)
   const { rollout } = config
   if (!training) return undefined
@@ -54,7 +57,7 @@ export function preferenceProblem(config: RunConfig): { path: string; message: s
       message: `rollout.choices is for the exact estimator; remove it, as ${config.algorithm.preset} compares samples`
     }
   }
-  if (rollout.completions < 2) {
+  if (rollout.completions < 2 && !given) {
     return { path: '/rollout/completions', message: 'comparing takes two; expected rollout.completions of at least 2' }
   }
   if (training.preference.kind === 'kto' && rollout.prompts < 2) {

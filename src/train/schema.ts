@@ -59,6 +59,12 @@ const DataSchema = Type.Object(
     test: Type.Optional(Type.String(name)),
     /** One user message or a list of messages over `{{ item.<field> }}`; default: the item's messages or prompt. */
     prompt: Type.Optional(Type.Union([Type.String(name), Type.Array(MessageSchema, { minItems: 1 })])),
+    /**
+     * `given`: a preset of preferences learns from the data's own answers, which nobody judges: `{ prompt, chosen,
+     * rejected }`, `{ prompt, completion, label }` (kto), `{ prompt, completion, score }` by lines, or
+     * `{ prompt, completions: [{ text, score }] }`. Default: `sampled`.
+     */
+    completions: Type.Optional(choice(['sampled', 'given'] as const)),
     /** A longer prompt is an error that names its line. Default: what the model's context leaves. */
     max_prompt_tokens: Type.Optional(Type.Integer({ minimum: 1 }))
   },

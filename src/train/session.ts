@@ -1,14 +1,22 @@
 /** What a run holds open: model, data, judges, ledger, and its folder. */
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Dataset, permutation, position, type DataItem, type DatasetOptions } from '../data/index.js'
+import {
+  AnsweredGroups,
+  Dataset,
+  permutation,
+  position,
+  type AnsweredItem,
+  type DataItem,
+  type DatasetOptions
+} from '../data/index.js'
 import { AdjudgeError } from '../errors.js'
 import { Ledger } from '../judge/index.js'
 import { Policy } from '../policy/policy.js'
 import type { GenerateOptions } from '../policy/types.js'
 import { latestCheckpoint, type Checkpoint, type RunState } from './checkpoint.js'
 import { Choices } from './choices.js'
-import { needsReference, type LoadedConfig } from './config.js'
+import { learnsFromGiven, needsReference, type LoadedConfig } from './config.js'
 import { removeParts } from './files.js'
 import { keepConfig } from './identity.js'
 import { checkMemory, planMemory } from './memory.js'
@@ -24,6 +32,10 @@ export class Session implements AsyncDisposable {
   reference: Policy | undefined
   train!: Dataset
   test: Dataset | undefined
+  /** The answers of `train` by prompt, where the run learns from those. */
+  given: AnsweredGroups | undefined
+  /** The same of `test`, where it has some. */
+  givenTest: AnsweredGroups | undefined
   rewards!: Rewards
   metrics!: MetricsFile
   /** The closed set of answers, where the run has one instead of samples. */
@@ -70,6 +82,14 @@ export class Session implements AsyncDisposable {
       const test = await Dataset.open(config.data.test, options)
       this.test = test
       this.opened.push(() => test.close())
+    }
+    if (learnsFromGiven(config)) {
+      this.given = await AnsweredGroups.of(this.train)
+      const { test } = this
+      // Prompts alone will do where judges look at what the policy says to them.
+      if (test && (config.rewards.length === 0 || (await AnsweredGroups.areIn(test)))) {
+        this.givenTest = await AnsweredGroups.of(test)
+      }
     }
     await checkReachable(config.rewards)
     const plan = await planMemory({ config, folder: configFolder }, this.train)
@@ -121,14 +141,25 @@ export class Session implements AsyncDisposable {
 
   /** The prompts of a step (from 1): the next ones of the epoch's order. */
   async itemsOf(step: number): Promise<DataItem[]> {
+    return Promise.all(this.placesOf(step).map((index) => this.train.item(index)))
+  }
+
+  /** The same, with the answers that the data brings. */
+  async answeredOf(step: number): Promise<AnsweredItem[]> {
+    return Promise.all(this.placesOf(step).map((index) => this.given!.group(index)))
+  }
+
+  /** Prompts of an epoch. */
+  private get prompts(): number {
+    return this.given?.length ?? this.train.length
+  }
+
+  private placesOf(step: number): number[] {
     const { prompts } = this.config.rollout
-    const first = (step - 1) * prompts
-    return Promise.all(
-      Array.from({ length: prompts }, (_, offset) => {
-        const { epoch, index } = position(first + offset, this.train.length)
-        return this.train.item(permutation(this.train.length, this.config.training.seed, epoch)(index))
-      })
-    )
+    return Array.from({ length: prompts }, (_, offset) => {
+      const { epoch, index } = position((step - 1) * prompts + offset, this.prompts)
+      return permutation(this.prompts, this.config.training.seed, epoch)(index)
+    })
   }
 
   /** Throws CONTEXT_EXCEEDED, with file and line, where a prompt is too long for the configuration or the model. */
@@ -151,7 +182,7 @@ export class Session implements AsyncDisposable {
 
   /** Steps that are done, as a share of the data. */
   epochOf(step: number): number {
-    return (step * this.config.rollout.prompts) / this.train.length
+    return (step * this.config.rollout.prompts) / this.prompts
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

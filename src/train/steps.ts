@@ -5,6 +5,7 @@ import { choiceMetrics, weighChoices } from './choices.js'
 import { algorithmOf } from './config.js'
 import { fileOf } from './evaluate.js'
 import { JsonlWriter } from './files.js'
+import { compareStep } from './given.js'
 import { finite, rolloutMetrics, type Metrics } from './metrics.js'
 import { preferenceBackward } from './prefer.js'
 import { preferenceOf } from './preference.js'
@@ -72,6 +73,14 @@ async function learn(
   // Without a coefficient there is no reference, and nothing was measured.
   const { kl, ...rest } = metrics
   return { loss, metrics: { ...rest, ...(algorithm.kl.coefficient > 0 ? { kl } : {}) } }
+}
+
+/** A step on the data's own answers. */
+export async function givenStep(session: Session, step: number): Promise<StepResult> {
+  const started = performance.now()
+  const { metrics, tokens } = await compareStep(session, step, preferenceOf(session.config)!)
+  const applied = await applyStep(session, step)
+  return { metrics: { ...metrics, ...applied, 'time/training': (performance.now() - started) / 1000 }, tokens }
 }
 
 export async function superviseStep(session: Session, step: number): Promise<StepResult> {
