@@ -259,6 +259,11 @@ std::unique_ptr<TensorSource> open_safetensors(const std::string& path) {
   throw Error("FILE_NOT_FOUND", path + ": holds neither model.safetensors nor model.safetensors.index.json");
 }
 
+TensorToWrite plain_tensor(const std::string& name, const std::vector<int64_t>& shape, const float* data) {
+  return {name, StoredType::f32, shape,
+          [data](int64_t first, int64_t count, float* out) { std::copy_n(data + first, count, out); }};
+}
+
 void write_safetensors(const std::string& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata) {
   const auto refuse = [&](const TensorToWrite& tensor, const std::string& what) {

@@ -31,6 +31,9 @@ struct TensorToWrite {
   std::function<void(int64_t first, int64_t count, float* out)> read;
 };
 
+// A float32 tensor that lies in memory, which must outlive the writing.
+TensorToWrite plain_tensor(const std::string& name, const std::vector<int64_t>& shape, const float* data);
+
 // Writes a file in the order given, in small pieces (the tensors are never held whole), atomically. `format:
 // pt` is added to the metadata, without which some versions of Transformers refuse the file. Throws
 // TENSOR_INVALID (type, shape, a name given twice) and AtomicFile's errors.

@@ -54,6 +54,35 @@ struct TopLogProb {
   float log_prob;
 };
 
+struct OutputHeadOptions {
+  std::string name;
+  bool per_action = false;  // one output per token of the vocabulary, else one
+  bool trainable = true, stop_gradient = false;
+  float spread = 0;  // weights start uniform within ±spread; the bias starts at 0
+  uint64_t seed = 0;
+};
+
+// A head's outputs for completion tokens; null = not asked for.
+struct HeadScores {
+  std::string head;
+  float* values = nullptr;        // of the token
+  float* log_sum_exps = nullptr;  // over all actions
+};
+
+struct HeadGradients {
+  std::string head;
+  const float* values = nullptr;        // d loss / d value of each completion token
+  const float* log_sum_exps = nullptr;  // d loss / d log-sum-exp
+};
+
+// One per completion token; null = not asked for.
+struct Scores {
+  float* log_probs = nullptr;
+  float* entropies = nullptr;
+  float* sum_pi_squared = nullptr;  // sum over the vocabulary of the squared probabilities
+  std::vector<HeadScores> heads;
+};
+
 enum class Finish { stop, stop_string, length, cancelled };
 
 struct GeneratedCompletion {
@@ -92,20 +121,32 @@ class Model {
   // After values were written from outside: rebuilds the packed copies.
   void parameters_changed();
 
-  // log_probs, entropies: one per completion token (entropies may be null). `adapter` false: the frozen base.
-  void log_probs(const GroupedBatch&, bool adapter, float* log_probs, float* entropies);
+  // What is asked for, one per completion token. `adapter` false: the frozen base.
+  void score(const GroupedBatch&, bool adapter, const Scores&);
   // logits [tokens, vocabulary] of one sequence.
   void logits(std::span<const int32_t> tokens, float* out);
-  // Accumulates d(sum log_prob_gradients * log_prob + entropy_gradients * entropy) / d(parameters). Also
-  // returns the log-probs (may be null). Completions whose coefficients are all exactly 0 are not computed
-  // (their log-probs: NaN).
+  // Accumulates d(sum log_prob_gradients * log_prob + entropy_gradients * entropy + the heads' terms) /
+  // d(parameters). Also returns the log-probs (may be null). Where all coefficients of a completion, or all
+  // but those of heads, are exactly 0, log-probs may be left out (NaN).
   void backward(const GroupedBatch&, const float* log_prob_gradients, const float* entropy_gradients,
-                float* log_probs);
+                float* log_probs, std::span<const HeadGradients> heads = {});
   void zero_gradients();
   // Clips, applies AdamW, zeroes the gradients; returns the global norm before clipping.
   double step(const AdamwOptions&);
   int64_t step_count() const;
   void set_step_count(int64_t);
+
+  // Heads beside the language model's own, with parameters and optimizer state of their own. The value of a
+  // token is that of the state before it (one output), or of the token in that state (per action).
+  void add_head(const OutputHeadOptions&);
+  std::vector<std::string> head_names() const;
+  std::span<Parameter> head_parameters();  // heads.NAME.weight, heads.NAME.bias
+  int64_t head_step_count(const std::string& name) const;
+  void set_head_step_count(const std::string& name, int64_t);
+  // As step(), for one head.
+  double step_head(const std::string& name, const AdamwOptions&);
+  // target += rate · (source - target): Polyak's average of a target network.
+  void blend_head(const std::string& target, const std::string& source, double rate);
 
   using OnCompletion = std::function<void(GeneratedCompletion&&)>;
   void generate(std::span<const int32_t> prompt_tokens, std::span<const int32_t> prompt_offsets,

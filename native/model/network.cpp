@@ -227,10 +227,15 @@ const std::vector<float>& Network::decode(std::span<const int32_t> tokens, std::
   return x;
 }
 
-void Network::head_logits(int64_t rows, const float* hidden, std::vector<float>& logits) {
+const std::vector<float>& Network::normalize(int64_t rows, const float* hidden) {
   std::vector<float>& normed = workspace_.normed;
   normed.resize(rows * config.hidden);
   rms_norm(hidden, final_norm.value, config.norm_epsilon, rows, config.hidden, normed.data(), nullptr);
+  return normed;
+}
+
+void Network::head_logits(int64_t rows, const float* hidden, std::vector<float>& logits) {
+  const std::vector<float>& normed = normalize(rows, hidden);
   logits.resize(rows * config.vocabulary);
   head().forward(rows, normed.data(), logits.data(), Store::assign);
 }

@@ -71,6 +71,8 @@ struct Network {
   // Decode: one row per cache, at position caches[i]->length(); appends it to the cache. Returns hidden
   // [rows, hidden], valid until the next pass.
   const std::vector<float>& decode(std::span<const int32_t> tokens, std::span<KvCache* const> caches);
+  // After the final norm: [rows, hidden], valid until the next pass.
+  const std::vector<float>& normalize(int64_t rows, const float* hidden);
   // Final norm and head: logits [rows, vocabulary].
   void head_logits(int64_t rows, const float* hidden, std::vector<float>& logits);
 

@@ -13,6 +13,31 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
+float* allocate(Model::Impl& state, int64_t elements) {
+  try {
+    return state.memory.emplace_back(elements, 0.0f).data();
+  } catch (const std::bad_alloc&) {
+    throw Error{"MEMORY_EXCEEDED", "no memory for " + std::to_string(elements * 4) +
+                                       " bytes of parameters; use LoRA or a smaller model"};
+  }
+}
+
+Parameter allocate_parameter(Model::Impl& state, const std::string& name, std::vector<int64_t> shape,
+                             bool trainable) {
+  Parameter parameter;
+  parameter.name = name;
+  parameter.elements = 1;
+  for (int64_t n : shape) parameter.elements *= n;
+  parameter.shape = std::move(shape);
+  parameter.value = allocate(state, parameter.elements);
+  if (trainable) {
+    parameter.gradient = allocate(state, parameter.elements);
+    parameter.first_moment = allocate(state, parameter.elements);
+    parameter.second_moment = allocate(state, parameter.elements);
+  }
+  return parameter;
+}
+
 class Builder {
  public:
   Builder(Model::Impl& state, const TensorSource& source, Dtype dtype, bool trainable)
@@ -30,18 +55,7 @@ class Builder {
   }
 
   Parameter& make(const std::string& name, std::vector<int64_t> shape, bool trainable) {
-    Parameter parameter;
-    parameter.name = name;
-    parameter.elements = 1;
-    for (int64_t n : shape) parameter.elements *= n;
-    parameter.shape = std::move(shape);
-    parameter.value = allocate(parameter.elements);
-    if (trainable) {
-      parameter.gradient = allocate(parameter.elements);
-      parameter.first_moment = allocate(parameter.elements);
-      parameter.second_moment = allocate(parameter.elements);
-    }
-    state_.parameters.push_back(std::move(parameter));
+    state_.parameters.push_back(allocate_parameter(state_, name, std::move(shape), trainable));
     return state_.parameters.back();
   }
 
@@ -88,22 +102,7 @@ class Builder {
     return false;
   }
 
-  float* allocate(int64_t elements) {
-    try {
-      return state_.memory.emplace_back(elements, 0.0f).data();
-    } catch (const std::bad_alloc&) {
-      throw Error{"MEMORY_EXCEEDED", "no memory for " + std::to_string(elements * 4) +
-                                         " bytes of parameters; use LoRA or a smaller model"};
-    }
-  }
-
-  // splitmix64 on a counter
-  float uniform(uint64_t seed) {
-    uint64_t z = seed + 0x9e3779b97f4a7c15ull * ++counter_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return static_cast<float>((z ^ (z >> 31)) >> 40) * 0x1p-24f;
-  }
+  float uniform(uint64_t seed) { return counted_uniform(seed, ++counter_); }
 
   Model::Impl& state_;
   const TensorSource& source_;
@@ -113,6 +112,19 @@ class Builder {
 };
 
 }  // namespace
+
+float counted_uniform(uint64_t seed, uint64_t counter) {
+  uint64_t z = seed + 0x9e3779b97f4a7c15ull * counter;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return static_cast<float>((z ^ (z >> 31)) >> 40) * 0x1p-24f;
+}
+
+Parameter make_head_parameter(Model::Impl& state, const std::string& name, std::vector<int64_t> shape,
+                              bool trainable) {
+  state.head_parameters.push_back(allocate_parameter(state, name, std::move(shape), trainable));
+  return state.head_parameters.back();
+}
 
 void build_parameters(Model::Impl& state, const TensorSource& source, Dtype dtype, bool trainable,
                       const LoraOptions* lora) {

@@ -90,24 +90,53 @@ Napi::Value save_weights(const Napi::CallbackInfo& info) {
   return job->promise();
 }
 
-TensorToWrite plain_tensor(const std::string& name, const std::vector<int64_t>& shape, const float* data) {
-  return {name, StoredType::f32, shape,
-          [data](int64_t first, int64_t count, float* out) { std::copy_n(data + first, count, out); }};
-}
+// Of a trunk's or a head's optimizer: everything that has moments, and the numbers of steps. A float holds
+// every whole number up to 2^24 exactly; a count is split in two for more.
+struct OptimizerState {
+  struct Count {
+    std::string name;
+    float parts[2];
+  };
+  std::vector<Parameter> parameters;
+  std::vector<Count> counts;
 
-// saveOptimizer(model, file): both moments of every trainable parameter, and the number of steps.
+  explicit OptimizerState(Model& model) {
+    counts.push_back(split("step_count", model.step_count()));
+    for (const std::string& head : model.head_names())
+      counts.push_back(split("heads." + head + ".step_count", model.head_step_count(head)));
+    for (std::span<Parameter> all : {model.parameters(), model.head_parameters()})
+      for (const Parameter& parameter : all)
+        if (parameter.first_moment) parameters.push_back(parameter);
+  }
+
+  void set_counts(Model& model) const {
+    model.set_step_count(whole(counts[0]));
+    const std::vector<std::string> heads = model.head_names();
+    for (size_t head = 0; head < heads.size(); ++head)
+      model.set_head_step_count(heads[head], whole(counts[head + 1]));
+  }
+
+  static Count split(std::string name, int64_t steps) {
+    return {std::move(name), {static_cast<float>(steps >> 20), static_cast<float>(steps & 0xfffff)}};
+  }
+  static int64_t whole(const Count& count) {
+    return (static_cast<int64_t>(count.parts[0]) << 20) + static_cast<int64_t>(count.parts[1]);
+  }
+};
+
+// saveOptimizer(model, file): both moments of every trainable parameter, heads included, and the numbers of
+// steps.
 Napi::Value save_optimizer(const Napi::CallbackInfo& info) {
   auto entry = unwrap_model(info[0]);
   std::string file = string(info[1], "file");
   auto job = Job::start(
       info.Env(),
       [entry, file](Job&) -> Job::Result {
-        // A float holds every whole number up to 2^24 exactly; the count is split in two for more.
-        const int64_t steps = entry->model->step_count();
-        const float count[2] = {static_cast<float>(steps >> 20), static_cast<float>(steps & 0xfffff)};
-        std::vector<TensorToWrite> tensors{plain_tensor("step_count", {2}, count)};
-        for (const Parameter& parameter : entry->model->parameters()) {
-          if (!parameter.first_moment) continue;
+        const OptimizerState state(*entry->model);
+        std::vector<TensorToWrite> tensors;
+        for (const OptimizerState::Count& count : state.counts)
+          tensors.push_back(plain_tensor(count.name, {2}, count.parts));
+        for (const Parameter& parameter : state.parameters) {
           tensors.push_back(
               plain_tensor(parameter.name + ".first_moment", parameter.shape, parameter.first_moment));
           tensors.push_back(
@@ -129,7 +158,7 @@ Napi::Value load_optimizer(const Napi::CallbackInfo& info) {
       [entry, file](Job&) -> Job::Result {
         std::unique_ptr<TensorSource> source = open_safetensors(file);
         std::vector<std::pair<const StoredTensor*, float*>> reads;
-        float count[2] = {};
+        OptimizerState state(*entry->model);
         auto expect = [&](const std::string& name, const std::vector<int64_t>& shape, float* target) {
           const StoredTensor* tensor = source->find(name);
           if (!tensor || tensor->shape != shape) {
@@ -139,14 +168,13 @@ Napi::Value load_optimizer(const Napi::CallbackInfo& info) {
           }
           reads.emplace_back(tensor, target);
         };
-        expect("step_count", {2}, count);
-        for (Parameter& parameter : entry->model->parameters()) {
-          if (!parameter.first_moment) continue;
+        for (OptimizerState::Count& count : state.counts) expect(count.name, {2}, count.parts);
+        for (const Parameter& parameter : state.parameters) {
           expect(parameter.name + ".first_moment", parameter.shape, parameter.first_moment);
           expect(parameter.name + ".second_moment", parameter.shape, parameter.second_moment);
         }
         for (const auto& [tensor, target] : reads) read_all(*tensor, target);
-        entry->model->set_step_count((static_cast<int64_t>(count[0]) << 20) + static_cast<int64_t>(count[1]));
+        state.set_counts(*entry->model);
         return {};
       },
       entry->turnstile);

@@ -1,7 +1,8 @@
-// Exports load, describe, dispose, logProbs, logits, backward, zeroGradients, step.
+// Exports load, describe, dispose, score, logits, backward, zeroGradients, step.
 #include "../model/model.h"
 
 #include <cmath>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "../io/peft.h"
 #include "../io/safetensors.h"
 #include "handle.h"
+#include "heads.h"
 
 namespace adjudge {
 
@@ -231,28 +233,61 @@ OwnedBatch read_batch(const Napi::Value& value, const ModelConfig& config) {
   return batch;
 }
 
-Napi::Value log_probs(const Napi::CallbackInfo& info) {
+// What one score() call is asked for, and its results: arrays of one float per completion token.
+struct ScoreRequest {
+  bool log_probs = true, entropies = false, sum_pi_squared = false;
+  std::vector<HeadRequest> heads;
+};
+
+ScoreRequest read_score_request(const Napi::Object& options) {
+  ScoreRequest request;
+  request.log_probs = options.Get("logProbs").IsUndefined() || boolean(options.Get("logProbs"), "logProbs");
+  request.entropies = boolean(options.Get("entropies"), "entropies");
+  request.sum_pi_squared = boolean(options.Get("sumPiSquared"), "sumPiSquared");
+  request.heads = read_head_requests(options.Get("heads"));
+  return request;
+}
+
+using Arrays = std::map<std::string, std::vector<float>>;
+
+// score(model, batch, { adapter, logProbs = true, entropies, sumPiSquared, heads }) -> one Float32Array per
+// key; of heads { NAME: { values, logSumExps } }.
+Napi::Value score(const Napi::CallbackInfo& info) {
   auto entry = unwrap_model(info[0]);
   auto batch = std::make_shared<OwnedBatch>(read_batch(info[1], entry->model->config()));
   Napi::Object options = object(info[2], "options");
-  bool adapter = boolean(options.Get("adapter"), "adapter");
-  bool with_entropies = boolean(options.Get("entropies"), "entropies");
+  const bool adapter = boolean(options.Get("adapter"), "adapter");
+  ScoreRequest request = read_score_request(options);
   auto job = Job::start(
       info.Env(),
-      [entry, batch, adapter, with_entropies](Job& running) -> Job::Result {
+      [entry, batch, adapter, request](Job& running) -> Job::Result {
         CancelScope scope(running.cancelled());
         check_cancelled();
-        size_t count = batch->completion_tokens.size();
-        auto log_probs = std::make_shared<std::vector<float>>(count);
-        auto entropies = std::make_shared<std::vector<float>>(with_entropies ? count : 0);
-        if (count > 0) {
-          entry->model->log_probs(batch->view(), adapter, log_probs->data(),
-                                  with_entropies ? entropies->data() : nullptr);
+        const size_t count = batch->completion_tokens.size();
+        auto own = std::make_shared<Arrays>();
+        auto heads = std::make_shared<std::map<std::string, Arrays>>();
+        const auto array = [count](Arrays& arrays, const char* name, bool wanted) -> float* {
+          return wanted ? arrays.try_emplace(name, count).first->second.data() : nullptr;
+        };
+        Scores scores{array(*own, "logProbs", request.log_probs),
+                      array(*own, "entropies", request.entropies),
+                      array(*own, "sumPiSquared", request.sum_pi_squared),
+                      {}};
+        for (const HeadRequest& head : request.heads) {
+          Arrays& arrays = (*heads)[head.name];
+          scores.heads.push_back(
+              {head.name, array(arrays, "values", true), array(arrays, "logSumExps", head.log_sum_exps)});
         }
-        return [log_probs, entropies, with_entropies](Napi::Env env) -> Napi::Value {
-          Napi::Object result = Napi::Object::New(env);
-          result.Set("logProbs", adopt(env, std::move(*log_probs)));
-          if (with_entropies) result.Set("entropies", adopt(env, std::move(*entropies)));
+        if (count > 0) entry->model->score(batch->view(), adapter, scores);
+        return [own, heads](Napi::Env env) -> Napi::Value {
+          const auto set_all = [env](Napi::Object target, Arrays& arrays) {
+            for (auto& [name, values] : arrays) target.Set(name, adopt(env, std::move(values)));
+            return target;
+          };
+          Napi::Object result = set_all(Napi::Object::New(env), *own);
+          Napi::Object outputs = Napi::Object::New(env);
+          for (auto& [name, arrays] : *heads) outputs.Set(name, set_all(Napi::Object::New(env), arrays));
+          result.Set("heads", outputs);
           return result;
         };
       },
@@ -295,15 +330,18 @@ Napi::Value backward(const Napi::CallbackInfo& info) {
   if (coefficients->size() != count) refuse("logProbGradients", "one number per completion token");
   if (!info[3].IsUndefined() && entropy->size() != count)
     refuse("entropyGradients", "one number per completion token");
+  auto heads = std::make_shared<std::vector<OwnedHeadGradients>>(read_head_gradients(info[4], count));
   auto job = Job::start(
       info.Env(),
-      [entry, batch, coefficients, entropy, count](Job& running) -> Job::Result {
+      [entry, batch, coefficients, entropy, heads, count](Job& running) -> Job::Result {
         CancelScope scope(running.cancelled());
         check_cancelled();
         auto log_probs = std::make_shared<std::vector<float>>(count);
+        std::vector<HeadGradients> views;
+        for (const OwnedHeadGradients& head : *heads) views.push_back(head.view());
         if (count > 0) {
           entry->model->backward(batch->view(), coefficients->data(),
-                                 entropy->empty() ? nullptr : entropy->data(), log_probs->data());
+                                 entropy->empty() ? nullptr : entropy->data(), log_probs->data(), views);
         }
         return [log_probs](Napi::Env env) -> Napi::Value { return adopt(env, std::move(*log_probs)); };
       },
@@ -325,14 +363,7 @@ Napi::Value zero_gradients(const Napi::CallbackInfo& info) {
 
 Napi::Value step(const Napi::CallbackInfo& info) {
   auto entry = unwrap_model(info[0]);
-  Napi::Object source = object(info[1], "options");
-  AdamwOptions options;
-  options.learning_rate = number(source.Get("learningRate"), "learningRate");
-  options.beta1 = number(source.Get("beta1"), "beta1");
-  options.beta2 = number(source.Get("beta2"), "beta2");
-  options.epsilon = number(source.Get("epsilon"), "epsilon");
-  options.weight_decay = number(source.Get("weightDecay"), "weightDecay");
-  options.clip_norm = number(source.Get("clipNorm"), "clipNorm");
+  const AdamwOptions options = read_adamw(info[1]);
   auto job = Job::start(
       info.Env(),
       [entry, options](Job&) -> Job::Result {
@@ -352,7 +383,7 @@ void export_model(Napi::Env env, Napi::Object exports) {
     dispose_model(info[0]);
     return info.Env().Undefined();
   });
-  export_function(env, exports, "logProbs", log_probs);
+  export_function(env, exports, "score", score);
   export_function(env, exports, "logits", logits);
   export_function(env, exports, "backward", backward);
   export_function(env, exports, "zeroGradients", zero_gradients);

@@ -1,6 +1,7 @@
 // Exports parameters, readParameter, writeParameters, stepCount, setStepCount.
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,9 +34,9 @@ float* part_of(Parameter& parameter, const std::string& part) {
 }
 
 Parameter& named(Model& model, const std::string& name) {
-  for (Parameter& parameter : model.parameters()) {
-    if (parameter.name == name) return parameter;
-  }
+  for (std::span<Parameter> all : {model.parameters(), model.head_parameters()})
+    for (Parameter& parameter : all)
+      if (parameter.name == name) return parameter;
   throw Error("ARGUMENT_INVALID", "The model has no parameter named " + name);
 }
 
@@ -43,7 +44,7 @@ Napi::Value list(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto entry = unwrap_model(info[0]);
   Napi::Array result = Napi::Array::New(env);
-  for (const Parameter& parameter : entry->model->parameters()) {
+  const auto add = [&](const Parameter& parameter) {
     Napi::Object item = Napi::Object::New(env);
     item.Set("name", parameter.name);
     Napi::Array shape = Napi::Array::New(env);
@@ -53,7 +54,9 @@ Napi::Value list(const Napi::CallbackInfo& info) {
     item.Set("shape", shape);
     item.Set("trainable", parameter.gradient != nullptr);
     result.Set(result.Length(), item);
-  }
+  };
+  for (std::span<Parameter> all : {entry->model->parameters(), entry->model->head_parameters()})
+    for (const Parameter& parameter : all) add(parameter);
   return result;
 }
 

@@ -100,7 +100,7 @@ struct Example {
   }
   double objective(Model& model) const {
     std::vector<float> log_probs(tokens.size()), entropies(tokens.size());
-    model.log_probs(batch(), true, log_probs.data(), entropies.data());
+    model.score(batch(), true, {.log_probs = log_probs.data(), .entropies = entropies.data()});
     double sum = 0;
     for (size_t i = 0; i < tokens.size(); ++i)
       sum += static_cast<double>(log_prob_gradients[i]) * log_probs[i] +
@@ -220,7 +220,7 @@ TEST_P(ModelDtype, rollout_log_probs_are_those_of_training_whatever_the_batch_an
         EXPECT_EQ(c.log_probs, c.sampling_log_probs);
       }
       std::vector<float> training(rollout.size()), backward(rollout.size()), ones(rollout.size(), 0.1f);
-      model.log_probs(sampled.batch(), true, training.data(), nullptr);
+      model.score(sampled.batch(), true, {.log_probs = training.data()});
       model.backward(sampled.batch(), ones.data(), nullptr, backward.data());
       EXPECT_EQ(rollout, training);
       EXPECT_EQ(rollout, backward);

@@ -120,6 +120,41 @@ export interface NativeParameter {
   trainable: boolean
 }
 
+export interface NativeHeadOptions {
+  name: string
+  /** One output per token of the vocabulary, else one. */
+  perAction: boolean
+  trainable: boolean
+  stopGradient: boolean
+  /** Weights start uniform within ±spread. */
+  spread: number
+  seed: number
+}
+
+export interface NativeHeadGradients {
+  name: string
+  /** One per completion token. */
+  values?: Float32Array
+  logSumExps?: Float32Array
+}
+
+export interface NativeScoreOptions {
+  adapter: boolean
+  /** Default true. */
+  logProbs?: boolean
+  entropies?: boolean
+  sumPiSquared?: boolean
+  heads?: { name: string; logSumExps?: boolean }[]
+}
+
+export interface NativeScores {
+  logProbs?: Float32Array
+  entropies?: Float32Array
+  /** Sum over the vocabulary of the squared probabilities. */
+  sumPiSquared?: Float32Array
+  heads: Record<string, { values: Float32Array; logSumExps?: Float32Array }>
+}
+
 export interface NativeTensor {
   data: Float32Array
   shape: number[]
@@ -130,11 +165,8 @@ export interface NativeAddon {
   load(options: NativeLoadOptions): Promise<NativeModel>
   describe(model: NativeModel): NativeDescription
   dispose(model: NativeModel): void
-  logProbs(
-    model: NativeModel,
-    batch: NativeBatch,
-    options: { adapter: boolean; entropies?: boolean }
-  ): NativeJob<{ logProbs: Float32Array; entropies?: Float32Array }>
+  /** What is asked for, one float per completion token. */
+  score(model: NativeModel, batch: NativeBatch, options: NativeScoreOptions): NativeJob<NativeScores>
   /** [tokens, vocabulary], flat. */
   logits(model: NativeModel, tokens: Int32Array): NativeJob<Float32Array>
   /** Accumulates gradients; resolves to the log-probs (NaN for completions left out, whose coefficients are all 0). */
@@ -142,8 +174,16 @@ export interface NativeAddon {
     model: NativeModel,
     batch: NativeBatch,
     logProbGradients: Float32Array,
-    entropyGradients?: Float32Array
+    entropyGradients?: Float32Array,
+    heads?: NativeHeadGradients[]
   ): NativeJob<Float32Array>
+  addHead(model: NativeModel, options: NativeHeadOptions): Promise<void>
+  /** As `step`, for one head. */
+  stepHead(model: NativeModel, name: string, options: NativeStepOptions): Promise<number>
+  /** target += rate · (source − target). */
+  blendHead(model: NativeModel, target: string, source: string, rate: number): Promise<void>
+  saveHeads(model: NativeModel, file: string): Promise<void>
+  loadHeads(model: NativeModel, file: string): Promise<void>
   zeroGradients(model: NativeModel): Promise<void>
   /** Resolves to the global gradient norm before clipping. */
   step(model: NativeModel, options: NativeStepOptions): Promise<number>
@@ -163,7 +203,7 @@ export interface NativeAddon {
   stepCount(model: NativeModel): Promise<number>
   setStepCount(model: NativeModel, stepCount: number): Promise<void>
   saveWeights(model: NativeModel, file: string, part: 'base' | 'merged' | 'adapter'): Promise<void>
-  /** Both moments of every trainable parameter and the number of steps, as one safetensors file. */
+  /** Both moments of every trainable parameter and the numbers of steps, heads included, as one safetensors file. */
   saveOptimizer(model: NativeModel, file: string): Promise<void>
   loadOptimizer(model: NativeModel, file: string): Promise<void>
   /** The text of PEFT's adapter_config.json. */

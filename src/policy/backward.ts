@@ -3,6 +3,7 @@ import { callJob } from '../binding/errors.js'
 import { AdjudgeError } from '../errors.js'
 import { needsEntropies, resolveAlgorithm, type AlgorithmOptions } from '../rl/index.js'
 import { flatten, packSequences, unflatten, type PackedSequences } from './batch.js'
+import { packHeadGradients, sliceHeadGradients, type HeadBackward } from './heads.js'
 import type { LoadedModel } from './model.js'
 import { objectiveOf, type Objective, type Rewards } from './objective.js'
 import { scoreSequences, type LogProbOptions } from './score.js'
@@ -20,6 +21,8 @@ export interface SequenceBackward {
   logProbGradients: ArrayLike<number>[]
   /** [sequences][tokens]: d loss / d entropy. */
   entropyGradients?: ArrayLike<number>[]
+  /** Derivatives for heads' outputs, by head. */
+  heads?: Record<string, HeadBackward>
   temperature?: number
   /** Aborted: the call rejects with CANCELLED. What it accumulated stays: drop it with `zeroGradients`. */
   signal?: AbortSignal
@@ -56,7 +59,13 @@ export async function backwardSequences(
   const packed = packSequences(input.sequences, input.temperature ?? 1)
   const gradients = flatten(packed, input.logProbGradients, 'logProbGradients')
   const entropyGradients = input.entropyGradients && flatten(packed, input.entropyGradients, 'entropyGradients')
-  clearMasked(packed, input.sequences, [gradients, ...(entropyGradients ? [entropyGradients] : [])])
+  const heads = packHeadGradients(model, packed, input.heads ?? {})
+  const all = [gradients, entropyGradients, ...heads.flatMap(({ values, logSumExps }) => [values, logSumExps])]
+  clearMasked(
+    packed,
+    input.sequences,
+    all.filter((array) => array !== undefined)
+  )
   const logProbs = new Float32Array(packed.tokens)
   for (const { batch, start, end } of packed.chunks) {
     const values = await callJob(
@@ -65,7 +74,8 @@ export async function backwardSequences(
           model.native,
           batch,
           gradients.subarray(start, end),
-          entropyGradients?.subarray(start, end)
+          entropyGradients?.subarray(start, end),
+          sliceHeadGradients(heads, start, end)
         ),
       input.signal
     )
@@ -99,9 +109,9 @@ export async function backwardGroups(
   const withEntropies = needsEntropies(algorithm) && algorithm.advantage.estimator !== 'exact'
   const scored =
     withEntropies || !onPolicy
-      ? await scoreSequences(model, sequences, { temperature, ...stop }, withEntropies)
+      ? await scoreSequences(model, sequences, { temperature, entropies: withEntropies, ...stop })
       : undefined
-  const logProbs = onPolicy ? oldLogProbs : scored!.logProbs
+  const logProbs = onPolicy ? oldLogProbs : scored!.logProbs!
   const referenceLogProbs =
     algorithm.kl.coefficient > 0
       ? await referenceOf(model, input.reference, self).logProbs(sequences, {

@@ -49,7 +49,7 @@ export async function lossAndGradients(
   )
   const gradients: Gradients = {}
   for (const { name, shape, trainable } of addon.parameters(native)) {
-    if (!trainable) continue
+    if (!trainable || name.startsWith('heads.')) continue
     gradients[name] = { data: await callNative(() => addon.readParameter(native, name, 'gradient')), shape }
   }
   await callNative(() => addon.zeroGradients(native))

@@ -6,6 +6,7 @@ import { AdjudgeError, isAdjudgeError } from '../errors.js'
 import { readModelFiles, type ModelFiles } from './files.js'
 import { checkLoadOptions, resolveLora, type LoadOptions } from './options.js'
 import { Tokenizer } from './tokenizer.js'
+import type { Head } from './types.js'
 
 export interface LoadedModel {
   addon: NativeAddon
@@ -15,6 +16,7 @@ export interface LoadedModel {
   trainable: boolean
   /** Absent where the model's folder has none. */
   tokenizer: Tokenizer | undefined
+  heads: Head[]
   /** Tokens that end a completion. */
   eosTokens: Int32Array
 }
@@ -64,7 +66,7 @@ function describeModel(addon: NativeAddon, native: NativeModel, files: ModelFile
   const eos = files.generation?.['eos_token_id']
   const more = typeof eos === 'number' ? [eos] : Array.isArray(eos) ? (eos as number[]) : []
   const eosTokens = Int32Array.from(new Set([...description.eosTokens, ...more]))
-  return { addon, native, description, files, trainable, tokenizer, eosTokens }
+  return { addon, native, description, files, trainable, tokenizer, heads: [], eosTokens }
 }
 
 /** @throws AdjudgeError `TOKENIZER_INVALID` where the model's folder has no tokenizer */

@@ -4,14 +4,15 @@ import type { NativeDescription, ParameterPart } from '../binding/native.js'
 import { AdjudgeError } from '../errors.js'
 import { backwardGroups, backwardSequences, type GroupBackward, type SequenceBackward } from './backward.js'
 import { encodePrompts, generateGroups } from './generation.js'
+import { addHead, blendHead, loadHeads, stepHead, type HeadOptions } from './heads.js'
 import { lossAndGradients, type Gradients, type MaskedTokens } from './gradients.js'
 import { loadModel, tokenizerOf, type LoadedModel } from './model.js'
 import type { Objective } from './objective.js'
 import { resolveStep, type LoadOptions, type SaveOptions, type StepOptions } from './options.js'
 import { saveModel } from './save.js'
-import { choiceGroups, scoreSequences, type LogProbOptions } from './score.js'
+import { choiceGroups, scoreSequences, type LogProbOptions, type TokenScoreOptions, type TokenScores } from './score.js'
 import type { Tokenizer } from './tokenizer.js'
-import type { GenerateOptions, Group, Message, Prompt, Sequence } from './types.js'
+import type { GenerateOptions, Group, Head, Message, Prompt, Sequence } from './types.js'
 
 /** What every long call takes. */
 export interface PolicyCallOptions {
@@ -83,7 +84,7 @@ export class Policy {
    * prompt share one copy of it. Equal, bit for bit, to those of the rollout at the same weights and temperature.
    */
   async logProbs(sequences: Sequence[], options: LogProbOptions = {}): Promise<Float32Array[]> {
-    return (await scoreSequences(this.model, sequences, options, false)).logProbs
+    return (await scoreSequences(this.model, sequences, options)).logProbs!
   }
 
   /** As `logProbs`, with the entropy (nats) of the distribution at each token. */
@@ -91,8 +92,17 @@ export class Policy {
     sequences: Sequence[],
     options: LogProbOptions = {}
   ): Promise<{ logProbs: Float32Array[]; entropies: Float32Array[] }> {
-    const { logProbs, entropies } = await scoreSequences(this.model, sequences, options, true)
-    return { logProbs, entropies: entropies! }
+    const { logProbs, entropies } = await scoreSequences(this.model, sequences, { ...options, entropies: true })
+    return { logProbs: logProbs!, entropies: entropies! }
+  }
+
+  /**
+   * Any of log-probs, entropies, summed squared probabilities and heads' values of given tokens, in one pass.
+   * @throws AdjudgeError `ARGUMENT_INVALID` (an unknown head, a log-sum-exp of a head with one output),
+   *   `CONTEXT_EXCEEDED`, `CANCELLED`
+   */
+  async score(sequences: Sequence[], options: TokenScoreOptions = {}): Promise<TokenScores> {
+    return scoreSequences(this.model, sequences, options)
   }
 
   /**
@@ -151,6 +161,53 @@ export class Policy {
     return 'groups' in input ? backwardGroups(this.model, input, this) : backwardSequences(this.model, input)
   }
 
+  /** Heads beside the language model's own. */
+  get heads(): readonly Head[] {
+    return this.model.heads
+  }
+
+  /**
+   * Adds a linear head on the last hidden state (after the final norm), with parameters (`heads.NAME.weight`
+   * [outputs, hidden], `heads.NAME.bias` [outputs]), gradients and optimizer state of its own. `score` gives its values,
+   * `backward` takes derivatives for them, `stepHead` applies them, `save` writes it into the folder `heads`.
+   * @param name letters, digits and _
+   * @throws AdjudgeError `ARGUMENT_INVALID` (a head of this name is there; options), `MEMORY_EXCEEDED`
+   */
+  async addHead(name: string, options: HeadOptions = {}): Promise<void> {
+    return addHead(this.model, name, options)
+  }
+
+  /**
+   * A head's values: one array `[tokens]` per sequence. Of a head with one output the value of the state before each
+   * token; of one per token of the vocabulary, the value of the token in that state. Does not depend on the batch.
+   */
+  async headValues(name: string, sequences: Sequence[], options: PolicyCallOptions = {}): Promise<Float32Array[]> {
+    const scores = await this.score(sequences, { ...options, logProbs: false, heads: { [name]: {} } })
+    return scores.heads[name]!.values
+  }
+
+  /**
+   * Applies a head's accumulated gradients with AdamW, clipped by the head's own norm, and drops them. `step` leaves
+   * heads alone.
+   */
+  async stepHead(name: string, options: StepOptions = {}): Promise<{ gradNorm: number }> {
+    return stepHead(this.model, name, options)
+  }
+
+  /** target ← target + rate · (source − target): Polyak's average, for a target network. Rate 1 copies. */
+  async blendHead(target: string, source: string, rate: number): Promise<void> {
+    return blendHead(this.model, target, source, rate)
+  }
+
+  /**
+   * Adds the heads that `save` wrote into a model's folder.
+   * @param options trainable: false saves gradients and optimizer; default: as the policy
+   * @throws AdjudgeError `FILE_NOT_FOUND`, `FORMAT_NEWER`, `MODEL_INVALID`, `ARGUMENT_INVALID`
+   */
+  async loadHeads(folder: string, options: { trainable?: boolean } = {}): Promise<void> {
+    return loadHeads(this.model, folder, options.trainable)
+  }
+
   /** Drops accumulated gradients. */
   async zeroGradients(): Promise<void> {
     await callNative(() => this.model.addon.zeroGradients(this.model.native))
@@ -192,7 +249,7 @@ export class Policy {
     this.weightsVersion++
   }
 
-  /** Saves the optimizer's state as one safetensors file. */
+  /** Saves the optimizer's state, heads included, as one safetensors file. */
   async saveOptimizer(file: string): Promise<void> {
     await callNative(() => this.model.addon.saveOptimizer(this.model.native, file))
   }
@@ -203,7 +260,8 @@ export class Policy {
   }
 
   /**
-   * Writes the model as a Transformers folder, or its adapter as a PEFT folder. Appears whole or not at all.
+   * Writes the model as a Transformers folder, or its adapter as a PEFT folder; heads go into its folder `heads`.
+   * Appears whole or not at all.
    * @throws AdjudgeError `ARGUMENT_INVALID` (no adapter to save), `FILE_UNWRITABLE`, `PERMISSION_DENIED`, `DISK_FULL`
    */
   async save(folder: string, options: SaveOptions = {}): Promise<void> {

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { AdjudgeError, isAdjudgeError } from '../errors.js'
 import { callNative, checkSignal } from '../binding/errors.js'
 import type { ModelFiles } from './files.js'
+import { writeHeads } from './heads.js'
 import type { LoadedModel } from './model.js'
 import type { SaveOptions } from './options.js'
 
@@ -56,6 +57,8 @@ export async function saveModel(model: LoadedModel, folder: string, options: Sav
   checkSignal(signal)
   const { addon, native, files } = model
   const { lora } = model.description
+  if (model.heads.length > 0) await writeFolder(join(folder, 'heads'), (partial) => writeHeads(model, partial))
+  checkSignal(signal)
   const saveWeights = async (file: string, part: 'base' | 'merged' | 'adapter') => {
     await callNative(() => addon.saveWeights(native, file, part))
     checkSignal(signal)

@@ -1,8 +1,10 @@
 /** Log-probs of given tokens. */
 import { callJob } from '../binding/errors.js'
+import type { NativeScoreOptions } from '../binding/native.js'
 import { AdjudgeError } from '../errors.js'
 import { packSequences, unflatten } from './batch.js'
 import { encodePrompts } from './generation.js'
+import { checkLogSumExp, headNamed } from './heads.js'
 import { tokenizerOf, type LoadedModel } from './model.js'
 import type { Group, Prompt, Sequence } from './types.js'
 
@@ -15,26 +17,72 @@ export interface LogProbOptions {
   signal?: AbortSignal
 }
 
-/** One array per sequence of log-probs and, where asked for, of entropies (nats). */
+/** What one pass over sequences can give. */
+export interface TokenScoreOptions extends LogProbOptions {
+  /** Default true. */
+  logProbs?: boolean
+  /** Entropy of the distribution at each token, nats. */
+  entropies?: boolean
+  /** Sum over the vocabulary of the squared probabilities, in (0, 1]. */
+  sumPiSquared?: boolean
+  /** Heads by name; `logSumExps`: over all of a head's actions, too. */
+  heads?: Record<string, { logSumExps?: boolean }>
+}
+
+/** Each `[sequences][tokens]`, where it was asked for. */
+export interface TokenScores {
+  logProbs?: Float32Array[]
+  entropies?: Float32Array[]
+  sumPiSquared?: Float32Array[]
+  /** Value of the state before each token, or of the token in that state; log-sum-exp over the head's outputs. */
+  heads: Record<string, { values: Float32Array[]; logSumExps?: Float32Array[] }>
+}
+
+/** One pass over sequences for everything that is asked for. Sequences with the same prompt share one copy of it. */
 export async function scoreSequences(
   model: LoadedModel,
   sequences: Sequence[],
-  options: LogProbOptions,
-  withEntropies: boolean
-): Promise<{ logProbs: Float32Array[]; entropies: Float32Array[] | undefined }> {
-  const packed = packSequences(sequences, options.temperature ?? 1)
-  const logProbs = new Float32Array(packed.tokens)
-  const entropies = withEntropies ? new Float32Array(packed.tokens) : undefined
-  for (const chunk of packed.chunks) {
-    const result = await callJob(
-      () =>
-        model.addon.logProbs(model.native, chunk.batch, { adapter: options.adapter ?? true, entropies: withEntropies }),
-      options.signal
-    )
-    logProbs.set(result.logProbs, chunk.start)
-    if (entropies) entropies.set(result.entropies!, chunk.start)
+  options: TokenScoreOptions = {}
+): Promise<TokenScores> {
+  const { heads = {}, adapter = true, temperature = 1, logProbs = true, entropies, sumPiSquared } = options
+  for (const [name, { logSumExps }] of Object.entries(heads)) {
+    if (logSumExps) checkLogSumExp(model, name)
+    else headNamed(model, name)
   }
-  return { logProbs: unflatten(packed, logProbs), entropies: entropies && unflatten(packed, entropies) }
+  const packed = packSequences(sequences, temperature)
+  const wanted: NativeScoreOptions = {
+    adapter,
+    logProbs,
+    ...(entropies ? { entropies } : {}),
+    ...(sumPiSquared ? { sumPiSquared } : {}),
+    heads: Object.entries(heads).map(([name, { logSumExps = false }]) => ({ name, logSumExps }))
+  }
+  const flat = new Map<string, Float32Array>()
+  const keep = (key: string, start: number, values: Float32Array | undefined) => {
+    if (!values) return
+    if (!flat.has(key)) flat.set(key, new Float32Array(packed.tokens))
+    flat.get(key)!.set(values, start)
+  }
+  for (const { batch, start } of packed.chunks) {
+    const scores = await callJob(() => model.addon.score(model.native, batch, wanted), options.signal)
+    for (const key of ['logProbs', 'entropies', 'sumPiSquared'] as const) keep(key, start, scores[key])
+    for (const [name, { values, logSumExps }] of Object.entries(scores.heads)) {
+      keep(`values/${name}`, start, values)
+      keep(`logSumExps/${name}`, start, logSumExps)
+    }
+  }
+  const rows = (key: string) => unflatten(packed, flat.get(key) ?? new Float32Array(packed.tokens))
+  return {
+    ...(logProbs ? { logProbs: rows('logProbs') } : {}),
+    ...(entropies ? { entropies: rows('entropies') } : {}),
+    ...(sumPiSquared ? { sumPiSquared: rows('sumPiSquared') } : {}),
+    heads: Object.fromEntries(
+      Object.entries(heads).map(([name, { logSumExps }]) => [
+        name,
+        { values: rows(`values/${name}`), ...(logSumExps ? { logSumExps: rows(`logSumExps/${name}`) } : {}) }
+      ])
+    )
+  }
 }
 
 /** A closed set of answers as groups; they bear the version of the weights that is given. */
@@ -53,7 +101,7 @@ export async function choiceGroups(
   })
   const encoded = await encodePrompts(model, prompts)
   const sequences = encoded.flatMap((promptTokens) => answers.map((tokens) => ({ promptTokens, tokens })))
-  const { logProbs } = await scoreSequences(model, sequences, options, false)
+  const { logProbs = [] } = await scoreSequences(model, sequences, options)
   return encoded.map((promptTokens, index) => ({
     prompt: prompts[index]!,
     promptTokens,

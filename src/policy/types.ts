@@ -45,6 +45,13 @@ export interface Sequence {
   mask?: Uint8Array | number[]
 }
 
+/** A head beside the language model's own: the value of a state, or of each token that may come next. */
+export interface Head {
+  name: string
+  outputs: 1 | 'vocabulary'
+  stopGradient: boolean
+}
+
 export interface GenerateOptions {
   /** Completions per prompt. Default 1. */
   n?: number
