@@ -28,6 +28,7 @@
       'defines': ['NAPI_VERSION=<(napi_version)', 'NODE_ADDON_API_CPP_EXCEPTIONS='],
       'dependencies': ['adjudge_portable'],
       'conditions': [
+        ['OS=="linux"', { 'libraries': ['-ldl'] }],
         ['target_arch=="x64"', { 'dependencies': ['adjudge_avx2', 'adjudge_avx512', 'adjudge_avx512bf16'] }],
       ],
     },

@@ -1,13 +1,14 @@
 /**
- * The layer rule for native/: napi -> rl, reference, cuda, model, io -> cpu -> rules -> core. An #include never points up, there
- * is no circle of headers, and napi.h is included in native/napi/setup.h alone. Tests may include everything.
+ * The layer rule for native/: napi -> device -> rl, reference, cuda, model, io -> cpu -> rules -> core. An #include never
+ * points up, there is no circle of headers, and napi.h is included in native/napi/setup.h alone. Tests may include
+ * everything.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const native = join(dirname(fileURLToPath(import.meta.url)), '..', 'native')
-const levels = { core: 0, rules: 1, cpu: 2, reference: 3, cuda: 3, io: 3, model: 3, rl: 3, napi: 4 }
+const levels = { core: 0, rules: 1, cpu: 2, reference: 3, cuda: 3, io: 3, model: 3, rl: 3, device: 4, napi: 5 }
 
 function resolveInclude(from, target) {
   const candidates = [join(dirname(from), target), target, target.replace(/^native\//, '')].map(normalize)

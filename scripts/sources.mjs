@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const engineFolders = ['core', 'reference', 'cpu', 'rl', 'model', 'io']
+const engineFolders = ['core', 'reference', 'cpu', 'rl', 'device', 'model', 'io']
 const instructionSets = ['avx2', 'avx512', 'avx512bf16']
 
 function listFolder(folder) {
