@@ -11,8 +11,8 @@ namespace adjudge::bench {
 
 constexpr int64_t chunk_elements = int64_t{1} << 19;
 
-// Pages are touched first by the threads that use them later, and are large ones where the system grants them,
-// as those of the engine.
+// Pages are touched first by the threads that use them later, and are large ones where the system grants
+// them, as those of the engine.
 template <class T>
 class Array {
  public:
@@ -40,9 +40,7 @@ class Array {
 
  private:
   // Never below the size from which memory comes in whole aligned pages.
-  size_t padded() const {
-    return std::max(static_cast<size_t>(count_), (size_t{2} << 20) / sizeof(T));
-  }
+  size_t padded() const { return std::max(static_cast<size_t>(count_), (size_t{2} << 20) / sizeof(T)); }
 
   int64_t count_;
   PageAllocator<T> allocator_;

@@ -173,8 +173,7 @@ inline void run_floor(const Bands& bands, Stores stores) {
   parallel_for(chunks, [&](int64_t chunk, int) {
     for (const Band& band : bands) {
       const auto place = [&](int64_t c) {
-        return c == chunks ? band.count
-                           : band.count / floor_loops::step * c / chunks * floor_loops::step;
+        return c == chunks ? band.count : band.count / floor_loops::step * c / chunks * floor_loops::step;
       };
       floor_loops::run_band(band, place(chunk), place(chunk + 1), stores);
     }
