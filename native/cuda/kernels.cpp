@@ -1,0 +1,27 @@
+#include "cuda/kernels.h"
+
+#include "cuda/table.h"
+
+namespace adjudge::cuda {
+namespace {
+
+Kernels every_kernel() {
+  Kernels table{};
+  table.version = kernels_version;
+  table.bytes = sizeof(Kernels);
+#ifdef ADJUDGE_CUDA_HOST
+  table.name = "host";
+#else
+  table.name = "cuda";
+#endif
+  add_gae(table);
+  return table;
+}
+
+}  // namespace
+}  // namespace adjudge::cuda
+
+extern "C" const adjudge::cuda::Kernels* adjudge_cuda_kernels() {
+  static const adjudge::cuda::Kernels table = adjudge::cuda::every_kernel();
+  return &table;
+}

@@ -1,0 +1,10 @@
+// Each source enters its own functions into the table.
+#pragma once
+
+#include "cuda/kernels.h"
+
+namespace adjudge::cuda {
+
+void add_gae(Kernels& table);
+
+}  // namespace adjudge::cuda
