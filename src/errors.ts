@@ -12,6 +12,8 @@ export const errorCodes = {
   BATCH_TOO_SMALL: 'An algorithm has no meaning for a batch as small as this one',
   BUDGET_REACHED: 'The token or money limit of the run was reached',
   BUFFER_BUSY: 'Another job is writing to this buffer',
+  BUFFER_DETACHED: 'A buffer was transferred and has no memory any more',
+  BUFFER_OVERLAP: 'Memory that a call writes to is used by another of its arrays',
   CANCELLED: 'The work was cancelled by its signal',
   CHECKPOINT_INVALID: 'A checkpoint is incomplete, corrupted or of another run',
   CONFIG_INVALID: 'A configuration has a wrong key or value',

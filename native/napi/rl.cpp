@@ -1,13 +1,12 @@
-// The RL kernels for JavaScript: synchronous, typed arrays in and out. Float32Array and Float64Array alike,
-// but all floating arrays of one call have the same type; src/rl sees to the lengths and names the wrong
-// field first.
+// The policy loss and the exact objective for JavaScript. Float32Array and Float64Array alike, but all floating
+// arrays of one call have the same type; src/rl converts, and says what is missing, first.
 #include "../rl/exact.h"
 #include "../rl/policy_loss.h"
 
 #include <cmath>
 
 #include "rl_aggregation.h"
-#include "rl_arguments.h"
+#include "rl_call.h"
 #include "rl_kl.h"
 
 namespace adjudge {
@@ -76,63 +75,61 @@ rl::LossRule loss_rule(const Napi::Object& from) {
   return rule;
 }
 
-template <typename Float>
-Napi::Value policy_loss(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::LossRule rule = loss_rule(from);
-  rl::LossBatch<Float> batch;
-  batch.rows = offsets(input, "cuSeqlens", batch.cu_seqlens);
-  const auto tokens = static_cast<std::size_t>(batch.cu_seqlens[batch.rows]);
-  batch.log_probs = required<Float>(input, "logProbs", tokens);
-  batch.old_log_probs = required<Float>(input, "oldLogProbs", tokens);
-  batch.reference_log_probs = data<Float>(input, "referenceLogProbs", tokens);
-  batch.entropies = data<Float>(input, "entropies", tokens);
-  batch.importance_weights = data<Float>(input, "importanceWeights", tokens);
-  batch.rollout_log_probs = data<Float>(input, "rolloutLogProbs", tokens);
-  batch.candidate_count = length_of(input, "candidateOrder");
-  batch.candidate_order = data<std::int32_t>(input, "candidateOrder", batch.candidate_count);
-  batch.mask = data<std::uint8_t>(input, "mask", tokens);
-  batch.advantages_per_token = boolean(input, "advantagesPerToken", false);
-  batch.advantages = required<Float>(input, "advantages", batch.advantages_per_token ? tokens : batch.rows);
-  batch.batch_tokens = number(input, "batchTokens", -1);
-  batch.batch_sequences = number(input, "batchSequences", -1);
+constexpr Signature policy_loss_signature(
+    "logProbs",
+    {"logProbs", "oldLogProbs", "referenceLogProbs", "entropies", "importanceWeights", "rolloutLogProbs",
+     "candidateOrder", "advantages", "advantagesPerToken", "mask", "cuSeqlens", "constant", "batchTokens",
+     "batchSequences"},
+    {"logProbGradients", "entropyGradients"});
 
-  auto gradients = Napi::TypedArrayOf<Float>::New(env, tokens, float_type<Float>);
-  Napi::Object out = Napi::Object::New(env);
-  Float* entropy_gradients = nullptr;
-  if (batch.entropies) {
-    auto array = Napi::TypedArrayOf<Float>::New(env, tokens, float_type<Float>);
-    entropy_gradients = array.Data();
-    out.Set("entropyGradients", array);
-  }
-  const rl::LossValue value = rl::policy_loss(rule, batch, gradients.Data(), entropy_gradients);
-  Napi::Object metrics = Napi::Object::New(env);
-  metrics.Set("tokens", value.metrics.tokens);
-  metrics.Set("sequences", value.metrics.sequences);
-  metrics.Set("clipLow", value.metrics.clip_low);
-  metrics.Set("clipHigh", value.metrics.clip_high);
-  metrics.Set("clipDual", value.metrics.clip_dual);
-  metrics.Set("clipLowMin", value.metrics.clip_low_min);
-  metrics.Set("clipHighMax", value.metrics.clip_high_max);
-  metrics.Set("clipToken", value.metrics.clip_token);
-  metrics.Set("clipBound", value.metrics.clip_bound);
-  metrics.Set("selected", value.metrics.selected);
-  metrics.Set("phi", value.metrics.phi);
-  metrics.Set("policyLoss", value.metrics.policy_loss);
-  metrics.Set("kl", value.metrics.kl);
-  metrics.Set("entropy", value.metrics.entropy);
-  metrics.Set("ratioMean", value.metrics.ratio_mean);
-  metrics.Set("ratioMax", value.metrics.ratio_max);
-  metrics.Set("oldKl", value.metrics.old_kl);
-  metrics.Set("oldKlBounded", value.metrics.old_kl_bounded);
-  metrics.Set("oldKlAbsolute", value.metrics.old_kl_absolute);
-  out.Set("loss", value.loss);
-  out.Set("logProbGradients", gradients);
-  out.Set("metrics", metrics);
-  return out;
+template <typename Float>
+void policy_loss(rl::LossRule rule, const Call& call, double* numbers) {
+  constexpr const Signature& at = policy_loss_signature;
+  rl::LossBatch<Float> batch;
+  batch.rows = call.offsets(at.at("cuSeqlens"), batch.cu_seqlens);
+  const auto tokens = static_cast<std::size_t>(batch.cu_seqlens[batch.rows]);
+  batch.log_probs = call.required<Float>(at.at("logProbs"), tokens);
+  batch.old_log_probs = call.required<Float>(at.at("oldLogProbs"), tokens);
+  batch.reference_log_probs = call.data<Float>(at.at("referenceLogProbs"), tokens);
+  batch.entropies = call.data<Float>(at.at("entropies"), tokens);
+  batch.importance_weights = call.data<Float>(at.at("importanceWeights"), tokens);
+  batch.rollout_log_probs = call.data<Float>(at.at("rolloutLogProbs"), tokens);
+  batch.candidate_count = call.length(at.at("candidateOrder"));
+  batch.candidate_order = call.data<std::int32_t>(at.at("candidateOrder"), batch.candidate_count);
+  batch.mask = call.data<std::uint8_t>(at.at("mask"), tokens);
+  batch.advantages_per_token = call.flag(at.at("advantagesPerToken"));
+  batch.advantages =
+      call.required<Float>(at.at("advantages"), batch.advantages_per_token ? tokens : batch.rows);
+  batch.batch_tokens = call.number(at.at("batchTokens"), -1);
+  batch.batch_sequences = call.number(at.at("batchSequences"), -1);
+  rule.aggregation.constant = call.number(at.at("constant"), rule.aggregation.constant);
+  auto* gradients = call.written<Float>(at.at("logProbGradients"), tokens);
+  auto* entropy_gradients = call.output<Float>(at.at("entropyGradients"), tokens);
+
+  // The vespo loss multiplies a completion's weights whatever the mask where its record says so.
+  const bool all_weights = rule.kind == rl::LossKind::vespo && rule.gamma_weight.masked_importance;
+  call.check_finite<Float>(at.at("logProbs"), batch.mask);
+  call.check_finite<Float>(at.at("oldLogProbs"), batch.mask);
+  call.check_finite<Float>(at.at("referenceLogProbs"), batch.mask);
+  call.check_finite<Float>(at.at("entropies"), batch.mask);
+  call.check_finite<Float>(at.at("importanceWeights"), all_weights ? nullptr : batch.mask);
+  call.check_finite<Float>(at.at("advantages"), batch.advantages_per_token ? batch.mask : nullptr);
+  check_cancelled();
+  const rl::LossValue value = rl::policy_loss(rule, batch, gradients, entropy_gradients);
+  const rl::LossMetrics& metrics = value.metrics;
+  write_numbers(numbers, {value.loss, metrics.tokens, metrics.sequences, metrics.clip_low, metrics.clip_high,
+                          metrics.clip_dual, metrics.clip_low_min, metrics.clip_high_max, metrics.clip_token,
+                          metrics.clip_bound, metrics.selected, metrics.phi, metrics.policy_loss, metrics.kl,
+                          metrics.entropy, metrics.ratio_mean, metrics.ratio_max, metrics.old_kl,
+                          metrics.old_kl_bounded, metrics.old_kl_absolute});
 }
 
-template <typename Float>
-Napi::Value exact_objective(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
+constexpr Signature exact_signature("choiceLogProbs",
+                                    {"choiceLogProbs", "referenceChoiceLogProbs", "rewards", "scored",
+                                     "groupOffsets", "batchGroups"},
+                                    {"choiceGradients", "probabilities"});
+
+rl::ExactRule exact_rule(const Napi::Object& from) {
   using namespace rl;
   ExactRule rule;
   rule.weights =
@@ -141,37 +138,46 @@ Napi::Value exact_objective(Napi::Env env, const Napi::Object& from, const Napi:
       from, "baseline", {{"expected", ExactBaseline::expected}, {"none", ExactBaseline::none}});
   rule.kl_coefficient = number(from, "klCoefficient", 0);
   rule.entropy_coefficient = number(from, "entropyCoefficient", 0);
-  ExactBatch<Float> batch;
-  batch.groups = offsets(input, "groupOffsets", batch.group_offsets);
+  return rule;
+}
+
+template <typename Float>
+void exact_objective(const rl::ExactRule& rule, const Call& call, double* numbers) {
+  constexpr const Signature& at = exact_signature;
+  rl::ExactBatch<Float> batch;
+  batch.groups = call.offsets(at.at("groupOffsets"), batch.group_offsets);
   const auto choices = static_cast<std::size_t>(batch.group_offsets[batch.groups]);
-  batch.choice_log_probs = required<Float>(input, "choiceLogProbs", choices);
-  batch.reference_choice_log_probs = data<Float>(input, "referenceChoiceLogProbs", choices);
-  batch.rewards = required<Float>(input, "rewards", choices);
-  batch.scored = data<std::uint8_t>(input, "scored", choices);
-  batch.batch_groups = number(input, "batchGroups", -1);
-  const ExactResult result = rl::exact_objective(rule, batch);
-  Napi::Object metrics = Napi::Object::New(env);
-  metrics.Set("expectedReward", result.expected_reward);
-  metrics.Set("entropy", result.entropy);
-  metrics.Set("kl", result.kl);
-  metrics.Set("mass", result.mass);
-  metrics.Set("scoredGroups", static_cast<double>(result.scored_groups));
-  metrics.Set("deadGroups", static_cast<double>(result.dead_groups));
-  metrics.Set("unscored", static_cast<double>(result.unscored));
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("loss", result.loss);
-  out.Set("choiceGradients", array_of<Float>(env, result.gradients));
-  out.Set("probabilities", array_of<Float>(env, result.probabilities));
-  out.Set("metrics", metrics);
-  return out;
+  batch.choice_log_probs = call.required<Float>(at.at("choiceLogProbs"), choices);
+  batch.reference_choice_log_probs = call.data<Float>(at.at("referenceChoiceLogProbs"), choices);
+  batch.rewards = call.required<Float>(at.at("rewards"), choices);
+  batch.scored = call.data<std::uint8_t>(at.at("scored"), choices);
+  batch.batch_groups = call.number(at.at("batchGroups"), -1);
+  auto* gradients = call.written<Float>(at.at("choiceGradients"), choices);
+  auto* probabilities = call.written<Float>(at.at("probabilities"), choices);
+  call.check_finite<Float>(at.at("choiceLogProbs"));
+  call.check_finite<Float>(at.at("referenceChoiceLogProbs"));
+  const rl::ExactResult result = rl::exact_objective(rule, batch);
+  copy_into(result.gradients, gradients);
+  copy_into(result.probabilities, probabilities);
+  write_numbers(numbers,
+                {result.loss, result.expected_reward, result.entropy, result.kl, result.mass,
+                 static_cast<double>(result.scored_groups), static_cast<double>(result.dead_groups),
+                 static_cast<double>(result.unscored)});
 }
 
 }  // namespace
 
 void register_rl(Napi::Env env, Napi::Object exports) {
-  set_kernel(env, exports, "rlPolicyLoss", "logProbs", policy_loss<float>, policy_loss<double>);
-  set_kernel(env, exports, "rlExactObjective", "choiceLogProbs", exact_objective<float>,
-             exact_objective<double>);
+  export_rl_call(env, exports, "rlPolicyLoss", policy_loss_signature, 20, [](const Napi::Object& from) {
+    return either_type([rule = loss_rule(from)](const Call& call, double* numbers, auto type) {
+      policy_loss<decltype(type)>(rule, call, numbers);
+    });
+  });
+  export_rl_call(env, exports, "rlExactObjective", exact_signature, 8, [](const Napi::Object& from) {
+    return either_type([rule = exact_rule(from)](const Call& call, double* numbers, auto type) {
+      exact_objective<decltype(type)>(rule, call, numbers);
+    });
+  });
 }
 
 }  // namespace adjudge

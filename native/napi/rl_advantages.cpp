@@ -1,9 +1,12 @@
 // Advantages for JavaScript, by the rules of src/rl/advantages.ts.
 #include "../rl/advantage.h"
 
+#include <cmath>
 #include <string>
+#include <vector>
 
-#include "rl_arguments.h"
+#include "rl_call.h"
+#include "rl_kl.h"
 
 namespace adjudge {
 namespace {
@@ -69,58 +72,146 @@ bool looks_at_tokens(const rl::AdvantageRule& rule) {
          rule.baseline == rl::Baseline::length_weighted || rule.baseline == rl::Baseline::optimal_token;
 }
 
+constexpr Signature advantage_signature(
+    "rewards",
+    {"rewards", "functions", "weights", "scored", "groupOffsets", "cuSeqlens", "mask", "penalties",
+     "baselines", "values", "logProbs", "referenceLogProbs", "sumPiSquared", "importanceWeights",
+     "unscoredNotFinite"},
+    {"advantages", "returns"});
+
+// What a call needs beside its arrays; empty where the arrays serve as they are.
 template <typename Float>
-Napi::Value advantages(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::AdvantageRule rule = advantage_rule(from);
-  rl::AdvantageBatch<Float> batch;
-  batch.groups = offsets(input, "groupOffsets", batch.group_offsets);
-  const auto rows = static_cast<std::size_t>(batch.group_offsets[batch.groups]);
-  batch.functions = static_cast<std::size_t>(number(input, "functions", 1));
-  batch.rewards = required<Float>(input, "rewards", rows * batch.functions);
-  batch.weights = data<double>(input, "weights", batch.functions);
-  batch.scored = data<std::uint8_t>(input, "scored", rows);
-  if (rule.baseline == rl::Baseline::given) batch.baselines = required<Float>(input, "baselines", rows);
-  if (!absent(input.Get("cuSeqlens"))) {
-    if (offsets(input, "cuSeqlens", batch.cu_seqlens) != rows)
-      invalid("cuSeqlens", "completions + 1 elements");
-    const auto tokens = static_cast<std::size_t>(batch.cu_seqlens[rows]);
-    batch.mask = data<std::uint8_t>(input, "mask", tokens);
-    batch.penalties = data<Float>(input, "penalties", tokens);
-    if (rule.estimator == rl::Estimator::gae) batch.values = required<Float>(input, "values", tokens);
-    if (rule.baseline == rl::Baseline::optimal_token) {
-      batch.log_probs = required<Float>(input, "logProbs", tokens);
-      batch.sum_pi_squared = required<Float>(input, "sumPiSquared", tokens);
-      batch.importance_weights = data<Float>(input, "importanceWeights", tokens);
+struct Prepared {
+  std::vector<Float> rewards;
+  std::vector<std::uint8_t> scored;
+  std::vector<Float> baselines;
+  std::vector<Float> penalties;
+};
+
+struct Rule {
+  rl::AdvantageRule advantage;
+  rl::KlRule kl;
+  bool kl_in_reward = false;
+};
+
+// Baselines come once per completion or once per group.
+template <typename Float>
+const Float* baselines_of(const Call& call, const rl::AdvantageBatch<Float>& batch, std::size_t rows,
+                          std::vector<Float>& each) {
+  constexpr std::size_t at = advantage_signature.at("baselines");
+  if (call.length(at) == rows || call.length(at) != batch.groups) {
+    const Float* values = call.required<Float>(at, rows);
+    call.check_finite<Float>(at);
+    return values;
+  }
+  const Float* values = call.required<Float>(at, batch.groups);
+  call.check_finite<Float>(at);
+  each.resize(rows);
+  for (std::size_t g = 0; g < batch.groups; ++g) {
+    for (std::int32_t i = batch.group_offsets[g]; i < batch.group_offsets[g + 1]; ++i) {
+      each[static_cast<std::size_t>(i)] = values[g];
     }
-  } else if (looks_at_tokens(rule)) {
+  }
+  return each.data();
+}
+
+// coefficient x KL of each counted token, given or estimated from the log-probs.
+template <typename Float>
+const Float* penalties_of(const Call& call, const Rule& rule, const std::uint8_t* mask, std::size_t tokens,
+                          std::vector<Float>& estimated) {
+  constexpr const Signature& at = advantage_signature;
+  if (call.given(at.at("penalties"))) {
+    const Float* penalties = call.data<Float>(at.at("penalties"), tokens);
+    call.check_finite<Float>(at.at("penalties"), mask);
+    return penalties;
+  }
+  if (!rule.kl_in_reward) return nullptr;
+  const Float* log_probs = call.required<Float>(at.at("logProbs"), tokens);
+  const Float* reference = call.required<Float>(at.at("referenceLogProbs"), tokens);
+  call.check_finite<Float>(at.at("logProbs"), mask);
+  call.check_finite<Float>(at.at("referenceLogProbs"), mask);
+  estimated.resize(tokens);
+  for (std::size_t t = 0; t < tokens; ++t) {
+    if (mask && mask[t] == 0) continue;
+    const auto kl =
+        static_cast<Float>(rl::kl_divergence(rule.kl, log_probs[t], reference[t], log_probs[t]).value);
+    estimated[t] = static_cast<Float>(kl * rule.kl.coefficient);
+  }
+  return estimated.data();
+}
+
+// A reward that is NaN or infinite becomes "this function did not judge the completion".
+template <typename Float>
+void leave_out_not_finite(rl::AdvantageBatch<Float>& batch, std::size_t rows, Prepared<Float>& prepared) {
+  const std::size_t count = rows * batch.functions;
+  prepared.rewards.assign(batch.rewards, batch.rewards + count);
+  prepared.scored.resize(rows);
+  for (Float& reward : prepared.rewards) {
+    if (!std::isfinite(reward)) reward = std::numeric_limits<Float>::quiet_NaN();
+  }
+  for (std::size_t i = 0; i < rows; ++i) prepared.scored[i] = !batch.scored || batch.scored[i] ? 1 : 0;
+  batch.rewards = prepared.rewards.data();
+  batch.scored = prepared.scored.data();
+}
+
+template <typename Float>
+void advantages(const Rule& rule, const Call& call, double* numbers) {
+  constexpr const Signature& at = advantage_signature;
+  rl::AdvantageBatch<Float> batch;
+  Prepared<Float> prepared;
+  batch.groups = call.offsets(at.at("groupOffsets"), batch.group_offsets);
+  const auto rows = static_cast<std::size_t>(batch.group_offsets[batch.groups]);
+  batch.functions = call.natural(at.at("functions"), 1, 1);
+  batch.rewards = call.required<Float>(at.at("rewards"), rows * batch.functions);
+  batch.weights = call.data<double>(at.at("weights"), batch.functions);
+  batch.scored = call.data<std::uint8_t>(at.at("scored"), rows);
+  if (call.flag(at.at("unscoredNotFinite"))) leave_out_not_finite(batch, rows, prepared);
+  if (rule.advantage.baseline == rl::Baseline::given) {
+    batch.baselines = baselines_of(call, batch, rows, prepared.baselines);
+  }
+  std::size_t tokens = 0;
+  if (call.given(at.at("cuSeqlens"))) {
+    if (call.offsets(at.at("cuSeqlens"), batch.cu_seqlens) != rows)
+      invalid("cuSeqlens", "completions + 1 elements");
+    tokens = static_cast<std::size_t>(batch.cu_seqlens[rows]);
+    batch.mask = call.data<std::uint8_t>(at.at("mask"), tokens);
+    batch.penalties = penalties_of(call, rule, batch.mask, tokens, prepared.penalties);
+    if (rule.advantage.estimator == rl::Estimator::gae) {
+      batch.values = call.required<Float>(at.at("values"), tokens);
+      call.check_finite<Float>(at.at("values"), batch.mask);
+    }
+    if (rule.advantage.baseline == rl::Baseline::optimal_token) {
+      batch.log_probs = call.required<Float>(at.at("logProbs"), tokens);
+      batch.sum_pi_squared = call.required<Float>(at.at("sumPiSquared"), tokens);
+      batch.importance_weights = call.data<Float>(at.at("importanceWeights"), tokens);
+      call.check_finite<Float>(at.at("logProbs"), batch.mask);
+      call.check_finite<Float>(at.at("sumPiSquared"), batch.mask);
+      call.check_finite<Float>(at.at("importanceWeights"), batch.mask);
+    }
+  } else if (looks_at_tokens(rule.advantage)) {
     invalid("cuSeqlens", "the boundaries of the completions: this algorithm looks at tokens");
   }
-  const bool per_token = rl::advantages_per_token(rule, batch);
-  const bool with_returns = rule.estimator == rl::Estimator::gae;
-  const std::size_t tokens = batch.cu_seqlens ? static_cast<std::size_t>(batch.cu_seqlens[rows]) : 0;
-  auto values = Napi::TypedArrayOf<Float>::New(env, per_token ? tokens : rows, float_type<Float>);
-  auto returns = Napi::TypedArrayOf<Float>::New(env, with_returns ? tokens : 0, float_type<Float>);
-  const rl::AdvantageMetrics result =
-      rl::compute_advantages(rule, batch, values.Data(), with_returns ? returns.Data() : nullptr);
-  Napi::Object metrics = Napi::Object::New(env);
-  metrics.Set("reward", result.reward);
-  metrics.Set("rewardStd", result.reward_std);
-  metrics.Set("fracRewardZeroStd", result.frac_reward_zero_std);
-  metrics.Set("deadGroups", static_cast<double>(result.dead_groups));
-  metrics.Set("scoredGroups", static_cast<double>(result.scored_groups));
-  metrics.Set("unscored", static_cast<double>(result.unscored));
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("advantages", values);
-  out.Set("perToken", per_token);
-  if (with_returns) out.Set("returns", returns);
-  out.Set("metrics", metrics);
-  return out;
+  check_cancelled();
+  const bool per_token = rl::advantages_per_token(rule.advantage, batch);
+  auto* values = call.written<Float>(at.at("advantages"), per_token ? tokens : rows);
+  auto* returns = rule.advantage.estimator == rl::Estimator::gae
+                      ? call.written<Float>(at.at("returns"), tokens)
+                      : nullptr;
+  const rl::AdvantageMetrics metrics = rl::compute_advantages(rule.advantage, batch, values, returns);
+  write_numbers(numbers, {metrics.reward, metrics.reward_std, metrics.frac_reward_zero_std,
+                          static_cast<double>(metrics.dead_groups), static_cast<double>(metrics.scored_groups),
+                          static_cast<double>(metrics.unscored)});
 }
 
 }  // namespace
 
 void register_rl_advantages(Napi::Env env, Napi::Object exports) {
-  set_kernel(env, exports, "rlAdvantages", "rewards", advantages<float>, advantages<double>);
+  export_rl_call(env, exports, "rlAdvantages", advantage_signature, 6, [](const Napi::Object& from) {
+    const Rule rule{advantage_rule(from), kl_rule(part(from, "kl")), boolean(from, "klInReward", false)};
+    return either_type([rule](const Call& call, double* numbers, auto type) {
+      advantages<decltype(type)>(rule, call, numbers);
+    });
+  });
 }
 
 }  // namespace adjudge

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "rl_aggregation.h"
-#include "rl_arguments.h"
+#include "rl_call.h"
 
 namespace adjudge {
 namespace {
@@ -19,39 +19,43 @@ rl::ValueRule value_rule(const Napi::Object& from) {
   return rule;
 }
 
+constexpr Signature value_loss_signature(
+    "values",
+    {"values", "oldValues", "returns", "mask", "cuSeqlens", "constant", "batchTokens", "batchSequences"},
+    {"valueGradients"});
+
 template <typename Float>
-Napi::Value value_loss(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::ValueRule rule = value_rule(from);
+void value_loss(rl::ValueRule rule, const Call& call, double* numbers) {
+  constexpr const Signature& at = value_loss_signature;
   rl::ValueBatch<Float> batch;
-  batch.rows = offsets(input, "cuSeqlens", batch.cu_seqlens);
+  batch.rows = call.offsets(at.at("cuSeqlens"), batch.cu_seqlens);
   const auto tokens = static_cast<std::size_t>(batch.cu_seqlens[batch.rows]);
-  batch.values = required<Float>(input, "values", tokens);
-  batch.old_values = data<Float>(input, "oldValues", tokens);
-  batch.returns = required<Float>(input, "returns", tokens);
-  batch.mask = data<std::uint8_t>(input, "mask", tokens);
-  batch.batch_tokens = number(input, "batchTokens", -1);
-  batch.batch_sequences = number(input, "batchSequences", -1);
-  auto gradients = Napi::TypedArrayOf<Float>::New(env, tokens, float_type<Float>);
-  const rl::ValueLossResult result = rl::value_loss(rule, batch, gradients.Data());
-  Napi::Object metrics = Napi::Object::New(env);
-  metrics.Set("tokens", result.metrics.tokens);
-  metrics.Set("sequences", result.metrics.sequences);
-  metrics.Set("clipFraction", result.metrics.clip_fraction);
-  metrics.Set("value", result.metrics.value);
-  metrics.Set("valueError", result.metrics.value_error);
-  metrics.Set("returns", result.metrics.returns);
-  metrics.Set("explainedVariance", result.metrics.explained_variance);
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("loss", result.loss);
-  out.Set("valueGradients", gradients);
-  out.Set("metrics", metrics);
-  return out;
+  batch.values = call.required<Float>(at.at("values"), tokens);
+  batch.old_values = call.data<Float>(at.at("oldValues"), tokens);
+  batch.returns = call.required<Float>(at.at("returns"), tokens);
+  batch.mask = call.data<std::uint8_t>(at.at("mask"), tokens);
+  batch.batch_tokens = call.number(at.at("batchTokens"), -1);
+  batch.batch_sequences = call.number(at.at("batchSequences"), -1);
+  rule.aggregation.constant = call.number(at.at("constant"), rule.aggregation.constant);
+  auto* gradients = call.written<Float>(at.at("valueGradients"), tokens);
+  call.check_finite<Float>(at.at("values"), batch.mask);
+  call.check_finite<Float>(at.at("oldValues"), batch.mask);
+  call.check_finite<Float>(at.at("returns"), batch.mask);
+  check_cancelled();
+  const rl::ValueLossResult result = rl::value_loss(rule, batch, gradients);
+  const rl::ValueMetrics& metrics = result.metrics;
+  write_numbers(numbers, {result.loss, metrics.tokens, metrics.sequences, metrics.clip_fraction, metrics.value,
+                          metrics.value_error, metrics.returns, metrics.explained_variance});
 }
 
 }  // namespace
 
 void register_rl_value_loss(Napi::Env env, Napi::Object exports) {
-  set_kernel(env, exports, "rlValueLoss", "values", value_loss<float>, value_loss<double>);
+  export_rl_call(env, exports, "rlValueLoss", value_loss_signature, 8, [](const Napi::Object& from) {
+    return either_type([rule = value_rule(from)](const Call& call, double* numbers, auto type) {
+      value_loss<decltype(type)>(rule, call, numbers);
+    });
+  });
 }
 
 }  // namespace adjudge
