@@ -48,7 +48,7 @@ export const errorCodes = {
   MODEL_INVALID: 'A model has a missing tensor, a wrong shape or a wrong config',
   NOT_TRAINABLE: 'The model was loaded without gradients',
   PERMISSION_DENIED: 'A file may not be read or written',
-  REWARD_INVALID: 'A reward is infinite',
+  REWARD_INVALID: 'A reward is infinite or not a number',
   RUBRIC_INVALID: 'A rubric has a wrong field or value',
   SAFETENSORS_INVALID: 'A safetensors file is truncated or contradicts itself',
   TENSOR_INVALID: 'A tensor has a wrong type, shape or range',

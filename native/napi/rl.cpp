@@ -1,5 +1,5 @@
-// The policy loss and the exact objective for JavaScript. Float32Array and Float64Array alike, but all floating
-// arrays of one call have the same type; src/rl converts, and says what is missing, first.
+// The policy loss and the exact objective for JavaScript. Float32Array and Float64Array alike, but all
+// floating arrays of one call have the same type; src/rl converts, and says what is missing, first.
 #include "../rl/exact.h"
 #include "../rl/policy_loss.h"
 
@@ -75,12 +75,12 @@ rl::LossRule loss_rule(const Napi::Object& from) {
   return rule;
 }
 
-constexpr Signature policy_loss_signature(
-    "logProbs",
-    {"logProbs", "oldLogProbs", "referenceLogProbs", "entropies", "importanceWeights", "rolloutLogProbs",
-     "candidateOrder", "advantages", "advantagesPerToken", "mask", "cuSeqlens", "constant", "batchTokens",
-     "batchSequences"},
-    {"logProbGradients", "entropyGradients"});
+constexpr Signature policy_loss_signature("logProbs",
+                                          {"logProbs", "oldLogProbs", "referenceLogProbs", "entropies",
+                                           "importanceWeights", "rolloutLogProbs", "candidateOrder",
+                                           "advantages", "advantagesPerToken", "mask", "cuSeqlens",
+                                           "constant", "batchTokens", "batchSequences"},
+                                          {"logProbGradients", "entropyGradients"});
 
 template <typename Float>
 void policy_loss(rl::LossRule rule, const Call& call, double* numbers) {
@@ -117,11 +117,12 @@ void policy_loss(rl::LossRule rule, const Call& call, double* numbers) {
   check_cancelled();
   const rl::LossValue value = rl::policy_loss(rule, batch, gradients, entropy_gradients);
   const rl::LossMetrics& metrics = value.metrics;
-  write_numbers(numbers, {value.loss, metrics.tokens, metrics.sequences, metrics.clip_low, metrics.clip_high,
-                          metrics.clip_dual, metrics.clip_low_min, metrics.clip_high_max, metrics.clip_token,
-                          metrics.clip_bound, metrics.selected, metrics.phi, metrics.policy_loss, metrics.kl,
-                          metrics.entropy, metrics.ratio_mean, metrics.ratio_max, metrics.old_kl,
-                          metrics.old_kl_bounded, metrics.old_kl_absolute});
+  write_numbers(numbers,
+                {value.loss,          metrics.tokens,     metrics.sequences,      metrics.clip_low,
+                 metrics.clip_high,   metrics.clip_dual,  metrics.clip_low_min,   metrics.clip_high_max,
+                 metrics.clip_token,  metrics.clip_bound, metrics.selected,       metrics.phi,
+                 metrics.policy_loss, metrics.kl,         metrics.entropy,        metrics.ratio_mean,
+                 metrics.ratio_max,   metrics.old_kl,     metrics.old_kl_bounded, metrics.old_kl_absolute});
 }
 
 constexpr Signature exact_signature("choiceLogProbs",
@@ -159,10 +160,9 @@ void exact_objective(const rl::ExactRule& rule, const Call& call, double* number
   const rl::ExactResult result = rl::exact_objective(rule, batch);
   copy_into(result.gradients, gradients);
   copy_into(result.probabilities, probabilities);
-  write_numbers(numbers,
-                {result.loss, result.expected_reward, result.entropy, result.kl, result.mass,
-                 static_cast<double>(result.scored_groups), static_cast<double>(result.dead_groups),
-                 static_cast<double>(result.unscored)});
+  write_numbers(numbers, {result.loss, result.expected_reward, result.entropy, result.kl, result.mass,
+                          static_cast<double>(result.scored_groups), static_cast<double>(result.dead_groups),
+                          static_cast<double>(result.unscored)});
 }
 
 }  // namespace

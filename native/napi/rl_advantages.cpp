@@ -72,18 +72,21 @@ bool looks_at_tokens(const rl::AdvantageRule& rule) {
          rule.baseline == rl::Baseline::length_weighted || rule.baseline == rl::Baseline::optimal_token;
 }
 
-constexpr Signature advantage_signature(
-    "rewards",
-    {"rewards", "functions", "weights", "scored", "groupOffsets", "cuSeqlens", "mask", "penalties",
-     "baselines", "values", "logProbs", "referenceLogProbs", "sumPiSquared", "importanceWeights",
-     "unscoredNotFinite"},
-    {"advantages", "returns"});
+constexpr Signature advantage_signature("rewards",
+                                        {"rewards", "functions", "weights", "scored", "groupOffsets",
+                                         "cuSeqlens", "mask", "penalties", "baselines", "values", "logProbs",
+                                         "referenceLogProbs", "sumPiSquared", "importanceWeights",
+                                         "nonFinite"},
+                                        {"advantages", "returns"});
+
+// Values of nonFinite; 0: NaN is unscored, infinity an error of the kernel.
+constexpr double leave_out = 1;
+constexpr double refuse = 2;
 
 // What a call needs beside its arrays; empty where the arrays serve as they are.
 template <typename Float>
 struct Prepared {
   std::vector<Float> rewards;
-  std::vector<std::uint8_t> scored;
   std::vector<Float> baselines;
   std::vector<Float> penalties;
 };
@@ -145,13 +148,10 @@ template <typename Float>
 void leave_out_not_finite(rl::AdvantageBatch<Float>& batch, std::size_t rows, Prepared<Float>& prepared) {
   const std::size_t count = rows * batch.functions;
   prepared.rewards.assign(batch.rewards, batch.rewards + count);
-  prepared.scored.resize(rows);
   for (Float& reward : prepared.rewards) {
     if (!std::isfinite(reward)) reward = std::numeric_limits<Float>::quiet_NaN();
   }
-  for (std::size_t i = 0; i < rows; ++i) prepared.scored[i] = !batch.scored || batch.scored[i] ? 1 : 0;
   batch.rewards = prepared.rewards.data();
-  batch.scored = prepared.scored.data();
 }
 
 template <typename Float>
@@ -165,7 +165,11 @@ void advantages(const Rule& rule, const Call& call, double* numbers) {
   batch.rewards = call.required<Float>(at.at("rewards"), rows * batch.functions);
   batch.weights = call.data<double>(at.at("weights"), batch.functions);
   batch.scored = call.data<std::uint8_t>(at.at("scored"), rows);
-  if (call.flag(at.at("unscoredNotFinite"))) leave_out_not_finite(batch, rows, prepared);
+  const double not_finite = call.number(at.at("nonFinite"), 0);
+  if (not_finite == leave_out) leave_out_not_finite(batch, rows, prepared);
+  if (not_finite == refuse) {
+    call.check_finite<Float>(at.at("rewards"), nullptr, "; or set nonFinite to unscored", "REWARD_INVALID");
+  }
   if (rule.advantage.baseline == rl::Baseline::given) {
     batch.baselines = baselines_of(call, batch, rows, prepared.baselines);
   }
@@ -199,8 +203,8 @@ void advantages(const Rule& rule, const Call& call, double* numbers) {
                       : nullptr;
   const rl::AdvantageMetrics metrics = rl::compute_advantages(rule.advantage, batch, values, returns);
   write_numbers(numbers, {metrics.reward, metrics.reward_std, metrics.frac_reward_zero_std,
-                          static_cast<double>(metrics.dead_groups), static_cast<double>(metrics.scored_groups),
-                          static_cast<double>(metrics.unscored)});
+                          static_cast<double>(metrics.dead_groups),
+                          static_cast<double>(metrics.scored_groups), static_cast<double>(metrics.unscored)});
 }
 
 }  // namespace

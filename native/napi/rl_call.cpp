@@ -38,9 +38,7 @@ std::size_t element_size(napi_typedarray_type type) {
   }
 }
 
-bool is_float(napi_typedarray_type type) {
-  return type == napi_float32_array || type == napi_float64_array;
-}
+bool is_float(napi_typedarray_type type) { return type == napi_float32_array || type == napi_float64_array; }
 
 std::string text_of(double value) {
   if (std::isnan(value)) return "NaN";
@@ -82,9 +80,10 @@ void Call::read_array(napi_env env, napi_value value, std::size_t at) {
   bool detached = false;
   napi_get_typedarray_info(env, value, nullptr, nullptr, nullptr, &buffer, nullptr);
   if (napi_is_detached_arraybuffer(env, buffer, &detached) == napi_ok && detached) {
-    throw Error("BUFFER_DETACHED", std::string(signature_->name(at)) +
-                                       ": its buffer was transferred and has no memory any more; give another "
-                                       "array, or share the buffer instead");
+    throw Error("BUFFER_DETACHED",
+                std::string(signature_->name(at)) +
+                    ": its buffer was transferred and has no memory any more; give another "
+                    "array, or share the buffer instead");
   }
 }
 
@@ -140,8 +139,8 @@ void Call::refuse_array(std::size_t at, napi_typedarray_type type, std::size_t l
                                : "";
     rl_arguments::invalid(name, array_name(type) + as + ", and got " + array_name(argument.type));
   }
-  rl_arguments::invalid(
-      name, std::to_string(length) + " elements and not " + std::to_string(argument.length));
+  rl_arguments::invalid(name,
+                        std::to_string(length) + " elements and not " + std::to_string(argument.length));
 }
 
 std::size_t Call::offsets(std::size_t at, const std::int32_t*& values) const {
@@ -158,19 +157,19 @@ std::size_t Call::offsets(std::size_t at, const std::int32_t*& values) const {
 }
 
 template <typename Float>
-void Call::check_finite(std::size_t at, const std::uint8_t* mask, const char* cure) const {
+void Call::check_finite(std::size_t at, const std::uint8_t* mask, const char* cure, const char* code) const {
   if (!given(at)) return;
   check_cancelled();
   const std::size_t count = arguments_[at].length;
   const Float* values = data<Float>(at, count);
   const std::size_t index = rl::first_not_finite(values, mask, count);
   if (index == count) return;
-  throw Error("ARGUMENT_INVALID", std::string(signature_->name(at)) + "[" + std::to_string(index) + "] is " +
-                                      text_of(values[index]) + ", expected a finite number" + cure);
+  throw Error(code, std::string(signature_->name(at)) + "[" + std::to_string(index) + "] is " +
+                        text_of(values[index]) + ", expected a finite number" + cure);
 }
 
-template void Call::check_finite<float>(std::size_t, const std::uint8_t*, const char*) const;
-template void Call::check_finite<double>(std::size_t, const std::uint8_t*, const char*) const;
+template void Call::check_finite<float>(std::size_t, const std::uint8_t*, const char*, const char*) const;
+template void Call::check_finite<double>(std::size_t, const std::uint8_t*, const char*, const char*) const;
 
 namespace {
 

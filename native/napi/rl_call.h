@@ -95,10 +95,11 @@ class Call {
   // Boundaries of ranges: 0 first, never falling. Returns the number of ranges.
   std::size_t offsets(std::size_t at, const std::int32_t*& values) const;
 
-  // Throws ARGUMENT_INVALID, naming the index, for a counted value that is NaN or infinite; ends cancelled
+  // Throws `code`, naming the index, for a counted value that is NaN or infinite; ends cancelled
   // work.
   template <typename Float>
-  void check_finite(std::size_t at, const std::uint8_t* mask = nullptr, const char* cure = "") const;
+  void check_finite(std::size_t at, const std::uint8_t* mask = nullptr, const char* cure = "",
+                    const char* code = "ARGUMENT_INVALID") const;
 
  private:
   enum class Kind : std::uint8_t { absent, number, array };

@@ -19,10 +19,10 @@ rl::ValueRule value_rule(const Napi::Object& from) {
   return rule;
 }
 
-constexpr Signature value_loss_signature(
-    "values",
-    {"values", "oldValues", "returns", "mask", "cuSeqlens", "constant", "batchTokens", "batchSequences"},
-    {"valueGradients"});
+constexpr Signature value_loss_signature("values",
+                                         {"values", "oldValues", "returns", "mask", "cuSeqlens", "constant",
+                                          "batchTokens", "batchSequences"},
+                                         {"valueGradients"});
 
 template <typename Float>
 void value_loss(rl::ValueRule rule, const Call& call, double* numbers) {
@@ -44,8 +44,8 @@ void value_loss(rl::ValueRule rule, const Call& call, double* numbers) {
   check_cancelled();
   const rl::ValueLossResult result = rl::value_loss(rule, batch, gradients);
   const rl::ValueMetrics& metrics = result.metrics;
-  write_numbers(numbers, {result.loss, metrics.tokens, metrics.sequences, metrics.clip_fraction, metrics.value,
-                          metrics.value_error, metrics.returns, metrics.explained_variance});
+  write_numbers(numbers, {result.loss, metrics.tokens, metrics.sequences, metrics.clip_fraction,
+                          metrics.value, metrics.value_error, metrics.returns, metrics.explained_variance});
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ constexpr std::size_t chunk = std::size_t{1} << 18;
 template <typename Float>
 bool any_not_finite(const Float* values, std::size_t count) {
   using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
-  constexpr Bits exponent = sizeof(Float) == 4 ? static_cast<Bits>(0x7f80'0000U)
-                                               : static_cast<Bits>(0x7ff0'0000'0000'0000ULL);
+  constexpr Bits exponent =
+      sizeof(Float) == 4 ? static_cast<Bits>(0x7f80'0000U) : static_cast<Bits>(0x7ff0'0000'0000'0000ULL);
   constexpr Bits one = exponent & (~exponent + 1);  // lowest bit of the exponent
   Bits carry = 0;
   // The sum reaches the sign bit only where the exponent is all ones.

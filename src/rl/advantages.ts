@@ -1,9 +1,10 @@
 /** Rewards of completions become advantages. */
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
-import { klDivergence } from './kl.js'
-import type { NativeAdvantageInput } from './native.js'
-import type { Algorithm, FloatArray } from './types.js'
+import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
+import { klRule } from './kl.js'
+import { preparedCall, rlCall, type Bound, type Prepared, type RlCall } from './prepared.js'
+import { resolveAlgorithm } from './resolve.js'
+import type { Algorithm, AlgorithmOptions, FloatArray } from './types.js'
 
 export interface AdvantageInput {
   /** [completions], or [completions × functions] row by row; NaN = the function did not judge the completion. */
@@ -34,6 +35,16 @@ export interface AdvantageInput {
   sumPiSquared?: FloatArray
   /** [tokens]: training over rollout policy, for the optimal token baseline; default: all 1. */
   importanceWeights?: FloatArray
+  /**
+   * What a reward that is NaN or infinite means: `error` refuses it, naming its index; `unscored` means that the function
+   * did not judge the completion. Default: NaN is unscored, an infinite reward is refused.
+   */
+  nonFinite?: 'error' | 'unscored'
+  /**
+   * Where the results go, element type of the rewards. `advantages`: [completions], or [tokens] where `perToken` will be
+   * true; `returns`: [tokens], of the estimator `gae`. Default: new arrays.
+   */
+  out?: { advantages?: FloatArray; returns?: FloatArray }
 }
 
 export interface AdvantageMetrics {
@@ -58,134 +69,185 @@ export interface Advantages {
   metrics: AdvantageMetrics
 }
 
-function penaltiesOf(algorithm: Algorithm, input: AdvantageInput): FloatArray | undefined {
-  if (input.penalties) return sameType(input.penalties, input.rewards)
-  const { kl } = algorithm
-  if (!kl.inReward || kl.coefficient === 0) return undefined
-  const { logProbs, referenceLogProbs, mask } = input
-  if (!logProbs || !referenceLogProbs) {
-    throw new AdjudgeError(
-      'ARGUMENT_INVALID',
-      'referenceLogProbs: this algorithm takes the KL off the reward: give logProbs and referenceLogProbs, or penalties'
-    )
-  }
-  const { values } = klDivergence(algorithm, { logProbs, referenceLogProbs, mask })
-  return sameType(
-    values.map((value) => value * kl.coefficient),
-    input.rewards
-  )
+/** Which arrays this algorithm looks at. */
+interface Needs {
+  values: boolean
+  optimalToken: boolean
+  baselines: boolean
+  /** A KL off the reward, where no penalties are given. */
+  kl: boolean
+  /** One advantage per token, with or without penalties. */
+  perToken: boolean
 }
 
-type TokenInputs = Pick<NativeAdvantageInput, 'values' | 'logProbs' | 'sumPiSquared' | 'importanceWeights'>
-
-/** The arrays [tokens] that this algorithm looks at, each checked; the others are left out. */
-function tokenInputs(algorithm: Algorithm, input: AdvantageInput, tokens: number): TokenInputs {
-  const { estimator, baseline } = algorithm.advantage
-  const taken: TokenInputs = {}
-  const take = (name: keyof TokenInputs, why: string, optional = false) => {
-    const values = input[name]
-    if (!values) {
-      if (optional) return
-      throw new AdjudgeError('ARGUMENT_INVALID', `${name}: ${why} needs one value per token`)
-    }
-    checkLength(name, values, tokens, 'one per token')
-    checkFinite(name, values, input.mask)
-    taken[name] = sameType(values, input.rewards)
+function needsOf({ advantage, kl }: Algorithm): Needs {
+  const { estimator, baseline, whitening, gamma } = advantage
+  const values = estimator === 'gae'
+  const optimalToken = baseline === 'optimal_token'
+  return {
+    values,
+    optimalToken,
+    baselines: baseline === 'given',
+    kl: kl.inReward && kl.coefficient !== 0,
+    perToken: values || optimalToken || whitening !== null || gamma !== 1
   }
-  if (estimator === 'gae') take('values', 'the estimator gae')
-  if (baseline === 'optimal_token') {
-    take('logProbs', 'the optimal token baseline')
-    take('sumPiSquared', 'the optimal token baseline')
-    take('importanceWeights', 'the optimal token baseline', true)
-  }
-  return taken
 }
 
-/** What `baseline: given` subtracts, one per completion. */
-function givenBaselines(algorithm: Algorithm, input: AdvantageInput): FloatArray | undefined {
-  if (algorithm.advantage.baseline !== 'given') return undefined
-  const { baselines, groupOffsets, rewards } = input
-  const completions = covered('groupOffsets', groupOffsets)
+const missing = (name: string, why: string) => new AdjudgeError('ARGUMENT_INVALID', `${name}: ${why}`)
+
+function checkBaselines(input: AdvantageInput, completions: number): void {
+  const { baselines, groupOffsets } = input
   if (!baselines) {
-    throw new AdjudgeError(
-      'ARGUMENT_INVALID',
-      'baselines: this algorithm subtracts a reward that is given, such as the greedy completion’s: one per completion ' +
-        'or per group'
+    throw missing(
+      'baselines',
+      'this algorithm subtracts a reward that is given, such as the greedy completion’s: one per completion or per group'
     )
   }
-  checkFinite('baselines', baselines)
-  if (baselines.length === completions) return sameType(baselines, rewards)
+  if (baselines.length === completions) return
   checkLength('baselines', baselines, groupOffsets.length - 1, `one per group, or ${completions}: one per completion`)
-  const each = rewards instanceof Float64Array ? new Float64Array(completions) : new Float32Array(completions)
-  baselines.forEach((value, group) => each.fill(value, groupOffsets[group], groupOffsets[group + 1]))
-  return each
+}
+
+function checkToken(name: string, why: string, values: FloatArray | undefined, tokens: number): void {
+  if (!values) throw missing(name, `${why} needs one value per token`)
+  checkLength(name, values, tokens, 'one per token')
+}
+
+/** @returns the number of tokens, where tokens matter. */
+function checkTokens(needs: Needs, input: AdvantageInput, completions: number): number {
+  const { cuSeqlens, penalties, logProbs, referenceLogProbs } = input
+  const estimated = needs.kl && !penalties
+  if (estimated && !(logProbs && referenceLogProbs)) {
+    throw missing(
+      'referenceLogProbs',
+      'this algorithm takes the KL off the reward: give logProbs and referenceLogProbs, or penalties'
+    )
+  }
+  if (!cuSeqlens) {
+    if (penalties || estimated) throw missing('cuSeqlens', 'needed with a KL in the reward')
+    if (needs.perToken)
+      throw missing('cuSeqlens', 'expected the completions’ boundaries: this algorithm looks at tokens')
+    return 0
+  }
+  checkLength('cuSeqlens', cuSeqlens, completions + 1, 'completions + 1')
+  const tokens = covered('cuSeqlens', cuSeqlens)
+  checkLength('mask', input.mask, tokens, 'one per token')
+  checkLength('penalties', penalties, tokens, 'one per token')
+  if (estimated) {
+    checkLength('logProbs', logProbs, tokens, 'one per token')
+    checkLength('referenceLogProbs', referenceLogProbs, tokens, 'one per token')
+  }
+  if (needs.values) checkToken('values', 'the estimator gae', input.values, tokens)
+  if (needs.optimalToken) {
+    checkToken('logProbs', 'the optimal token baseline', logProbs, tokens)
+    checkToken('sumPiSquared', 'the optimal token baseline', input.sumPiSquared, tokens)
+    checkLength('importanceWeights', input.importanceWeights, tokens, 'one per token')
+  }
+  return tokens
+}
+
+/** As the kernel takes it. */
+const nonFiniteRule = { default: 0, unscored: 1, error: 2 } as const
+
+interface Output {
+  advantages: FloatArray
+  perToken: boolean
+  returns: FloatArray | undefined
+}
+
+function bindAdvantages(algorithm: Algorithm, needs: Needs, input: AdvantageInput): Bound<Output> {
+  const { rewards, weights, scored, groupOffsets, cuSeqlens, mask, penalties, baselines, out } = input
+  const { values, logProbs, referenceLogProbs, sumPiSquared, importanceWeights } = input
+  const completions = covered('groupOffsets', groupOffsets)
+  const functions = weights?.length ?? Math.max(1, completions > 0 ? Math.floor(rewards.length / completions) : 1)
+  checkLength('rewards', rewards, completions * functions, 'completions × functions')
+  checkLength('scored', scored, completions, 'one per completion')
+  if (needs.baselines) checkBaselines(input, completions)
+  const tokens = checkTokens(needs, input, completions)
+  const estimated = needs.kl && !penalties
+  const perToken = needs.perToken || (algorithm.kl.perToken && (needs.kl || penalties !== undefined))
+  const typed = (taken: boolean, array: FloatArray | undefined) =>
+    taken && array ? sameType(array, rewards) : undefined
+  const advantages = out?.advantages ?? zeros(perToken ? tokens : completions, rewards)
+  const returns = needs.values ? (out?.returns ?? zeros(tokens, rewards)) : undefined
+  return {
+    values: [
+      rewards,
+      functions,
+      weights && Float64Array.from(weights),
+      scored,
+      groupOffsets,
+      cuSeqlens,
+      mask,
+      typed(true, penalties),
+      typed(needs.baselines, baselines),
+      typed(needs.values, values),
+      typed(estimated || needs.optimalToken, logProbs),
+      typed(estimated, referenceLogProbs),
+      typed(needs.optimalToken, sumPiSquared),
+      typed(needs.optimalToken, importanceWeights),
+      nonFiniteRule[input.nonFinite ?? 'default'],
+      advantages,
+      returns
+    ],
+    output: { advantages, perToken, returns }
+  }
+}
+
+/** What the kernel writes, in its order. */
+type AdvantageNumbers = readonly [
+  reward: number,
+  rewardStd: number,
+  fracRewardZeroStd: number,
+  deadGroups: number,
+  scoredGroups: number,
+  unscored: number
+]
+
+function prepareAdvantages(algorithm: Algorithm): Prepared<AdvantageInput, Advantages> {
+  const rule = algorithm.advantage
+  if (rule.estimator === 'exact') {
+    throw new AdjudgeError('ARGUMENT_INVALID', 'advantages: the exact estimator samples nothing; call exactObjective')
+  }
+  const needs = needsOf(algorithm)
+  const kernel = callKernel((kernels) =>
+    kernels.rlAdvantages({
+      ...rule,
+      clipLow: rule.rewardClip?.[0] ?? null,
+      clipHigh: rule.rewardClip?.[1] ?? null,
+      clipPlace: rule.rewardClipPlace,
+      kl: klRule(algorithm),
+      klInReward: needs.kl,
+      penaltyPerToken: algorithm.kl.perToken
+    })
+  )
+  return preparedCall(
+    kernel,
+    6,
+    (input: AdvantageInput) => bindAdvantages(algorithm, needs, input),
+    (output, values): Advantages => {
+      const numbers = values as unknown as AdvantageNumbers
+      const { advantages, perToken, returns } = output
+      const metrics = {
+        reward: numbers[0],
+        reward_std: numbers[1],
+        frac_reward_zero_std: numbers[2],
+        dead_groups: numbers[3],
+        scored_groups: numbers[4],
+        unscored: numbers[5]
+      }
+      return returns ? { advantages, perToken, returns, metrics } : { advantages, perToken, metrics }
+    }
+  )
 }
 
 /**
  * Advantages of sampled completions: reward − baseline, scaled, and where the algorithm says so spread over the tokens.
  * Sums are in f64. The exact estimator has its own call, `exactObjective`.
- * @throws AdjudgeError `ARGUMENT_INVALID` (lengths, offsets), `REWARD_INVALID` (an infinite reward),
- *   `BATCH_TOO_SMALL` (whitening of a single token; a group of one where the algorithm refuses it).
+ * @throws AdjudgeError `ARGUMENT_INVALID` (lengths, offsets), `REWARD_INVALID` (an infinite reward, with its index),
+ *   `BATCH_TOO_SMALL` (whitening of a single token; a group of one where the algorithm refuses it), `BUFFER_OVERLAP`,
+ *   `BUFFER_DETACHED`, `BUFFER_BUSY` (memory that cannot be used).
  */
-export function advantages(algorithm: Algorithm, input: AdvantageInput): Advantages {
-  const rule = algorithm.advantage
-  if (rule.estimator === 'exact') {
-    throw new AdjudgeError('ARGUMENT_INVALID', 'advantages: the exact estimator samples nothing; call exactObjective')
-  }
-  const completions = covered('groupOffsets', input.groupOffsets)
-  const functions = input.weights?.length ?? Math.max(1, completions > 0 ? input.rewards.length / completions : 1)
-  checkLength('rewards', input.rewards, completions * Math.floor(functions), 'completions × functions')
-  checkLength('scored', input.scored, completions, 'one per completion')
-  const penalties = penaltiesOf(algorithm, input)
-  const baselines = givenBaselines(algorithm, input)
-  let perToken: TokenInputs = {}
-  if (input.cuSeqlens) {
-    checkLength('cuSeqlens', input.cuSeqlens, completions + 1, 'completions + 1')
-    const tokens = covered('cuSeqlens', input.cuSeqlens)
-    checkLength('mask', input.mask, tokens, 'one per token')
-    checkLength('penalties', penalties, tokens, 'one per token')
-    checkFinite('penalties', penalties, input.mask)
-    perToken = tokenInputs(algorithm, input, tokens)
-  } else if (penalties) {
-    throw new AdjudgeError('ARGUMENT_INVALID', 'cuSeqlens: needed with a KL in the reward')
-  }
-  const { whitening } = rule
-  const result = callKernel((kernels) =>
-    kernels.rlAdvantages(
-      {
-        ...rule,
-        clipLow: rule.rewardClip?.[0] ?? null,
-        clipHigh: rule.rewardClip?.[1] ?? null,
-        clipPlace: rule.rewardClipPlace,
-        penaltyPerToken: algorithm.kl.perToken,
-        whitening
-      },
-      {
-        rewards: input.rewards,
-        functions,
-        weights: input.weights && Float64Array.from(input.weights),
-        scored: input.scored,
-        groupOffsets: input.groupOffsets,
-        cuSeqlens: input.cuSeqlens,
-        mask: input.mask,
-        penalties,
-        baselines,
-        ...perToken
-      }
-    )
-  )
-  const { metrics } = result
-  return {
-    advantages: result.advantages,
-    perToken: result.perToken,
-    ...(result.returns ? { returns: result.returns } : {}),
-    metrics: {
-      reward: metrics.reward,
-      reward_std: metrics.rewardStd,
-      frac_reward_zero_std: metrics.fracRewardZeroStd,
-      dead_groups: metrics.deadGroups,
-      scored_groups: metrics.scoredGroups,
-      unscored: metrics.unscored
-    }
-  }
-}
+export const advantages: RlCall<Algorithm, AlgorithmOptions, AdvantageInput, Advantages> = rlCall(
+  prepareAdvantages,
+  resolveAlgorithm
+)

@@ -1,6 +1,8 @@
 /** The exact estimator: a closed set of answers, each judged once, the gradient summed over the set. */
-import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
-import type { Algorithm, FloatArray } from './types.js'
+import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
+import { preparedCall, rlCall, type Bound, type Prepared, type RlCall } from './prepared.js'
+import { resolveAlgorithm } from './resolve.js'
+import type { Algorithm, AlgorithmOptions, FloatArray } from './types.js'
 
 export interface ExactInput {
   /** [choices]: summed token log-probs of each answer, as `policy.choiceLogProbs` gives them. */
@@ -15,6 +17,8 @@ export interface ExactInput {
   groupOffsets: Int32Array
   /** Prompts with a scored answer in the whole optimizer batch, where this call sees a part of it. */
   batchGroups?: number
+  /** [choices] each, element type of `choiceLogProbs`: where the results go. Default: new arrays. */
+  out?: { choiceGradients?: FloatArray; probabilities?: FloatArray }
 }
 
 export interface ExactObjective {
@@ -38,65 +42,94 @@ export interface ExactObjective {
   }
 }
 
+interface Output {
+  choiceGradients: FloatArray
+  probabilities: FloatArray
+}
+
+function bindExact(algorithm: Algorithm, input: ExactInput): Bound<Output> {
+  const { choiceLogProbs, referenceChoiceLogProbs, rewards, scored, groupOffsets, out } = input
+  const choices = covered('groupOffsets', groupOffsets)
+  checkLength('choiceLogProbs', choiceLogProbs, choices, 'the last of groupOffsets')
+  checkLength('rewards', rewards, choices, 'one per choice')
+  checkLength('scored', scored, choices, 'one per choice')
+  const needed = algorithm.kl.coefficient > 0 ? [] : undefined
+  checkLength('referenceChoiceLogProbs', referenceChoiceLogProbs ?? needed, choices, 'one per choice')
+  const choiceGradients = out?.choiceGradients ?? zeros(choices, choiceLogProbs)
+  const probabilities = out?.probabilities ?? zeros(choices, choiceLogProbs)
+  return {
+    values: [
+      choiceLogProbs,
+      referenceChoiceLogProbs && sameType(referenceChoiceLogProbs, choiceLogProbs),
+      sameType(rewards, choiceLogProbs),
+      scored,
+      groupOffsets,
+      input.batchGroups,
+      choiceGradients,
+      probabilities
+    ],
+    output: { choiceGradients, probabilities }
+  }
+}
+
+/** What the kernel writes, in its order. */
+type ExactNumbers = readonly [
+  loss: number,
+  expectedReward: number,
+  entropy: number,
+  kl: number,
+  mass: number,
+  scoredGroups: number,
+  deadGroups: number,
+  unscored: number
+]
+
+function prepareExact(algorithm: Algorithm): Prepared<ExactInput, ExactObjective> {
+  const kernel = callKernel((kernels) =>
+    kernels.rlExactObjective({
+      weights: algorithm.advantage.exactWeights,
+      baseline: algorithm.advantage.baseline === 'none' ? 'none' : 'expected',
+      klCoefficient: algorithm.kl.coefficient,
+      entropyCoefficient: algorithm.entropy.coefficient
+    })
+  )
+  return preparedCall(
+    kernel,
+    8,
+    (input: ExactInput) => bindExact(algorithm, input),
+    (output, values): ExactObjective => {
+      const [loss, expectedReward, entropy, kl, mass, scored, dead, unscored] = values as unknown as ExactNumbers
+      return {
+        loss,
+        ...output,
+        metrics: {
+          reward: scored > 0 ? expectedReward : NaN,
+          entropy,
+          kl,
+          choice_mass: mass,
+          frac_reward_zero_std: scored > 0 ? dead / scored : 0,
+          dead_groups: dead,
+          scored_groups: scored,
+          unscored
+        }
+      }
+    }
+  )
+}
+
 /**
  * J = mean over prompts of Σ π(c) r(c). With `exact_weights: softmax` (the default) π is the softmax of the answers'
  * log-probs, so that the gradient π(c)(r(c) − J) only moves probability between the answers. With `raw`, π is exp of the
  * log-prob as it is: the gradient also raises the mass of the set where rewards lie above the baseline, which is the
  * expected reward (`baseline: group`, held constant) or 0 (`baseline: none`). KL and entropy are those of the
  * normalised distribution over the set, exact too.
- * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree or log-probs that are not finite.
+ * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree or log-probs that are not finite; `BUFFER_OVERLAP`,
+ *   `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used.
  */
-export function exactObjective(algorithm: Algorithm, input: ExactInput): ExactObjective {
-  const choices = covered('groupOffsets', input.groupOffsets)
-  const { choiceLogProbs } = input
-  const useReference = algorithm.kl.coefficient > 0
-  checkLength('choiceLogProbs', choiceLogProbs, choices, 'the last of groupOffsets')
-  checkLength('rewards', input.rewards, choices, 'one per choice')
-  checkLength('scored', input.scored, choices, 'one per choice')
-  checkLength(
-    'referenceChoiceLogProbs',
-    input.referenceChoiceLogProbs ?? (useReference ? [] : undefined),
-    choices,
-    'one per choice'
-  )
-  checkFinite('choiceLogProbs', choiceLogProbs)
-  checkFinite('referenceChoiceLogProbs', input.referenceChoiceLogProbs)
-  const result = callKernel((kernels) =>
-    kernels.rlExactObjective(
-      {
-        weights: algorithm.advantage.exactWeights,
-        baseline: algorithm.advantage.baseline === 'none' ? 'none' : 'expected',
-        klCoefficient: algorithm.kl.coefficient,
-        entropyCoefficient: algorithm.entropy.coefficient
-      },
-      {
-        choiceLogProbs,
-        referenceChoiceLogProbs:
-          input.referenceChoiceLogProbs && sameType(input.referenceChoiceLogProbs, choiceLogProbs),
-        rewards: sameType(input.rewards, choiceLogProbs),
-        scored: input.scored,
-        groupOffsets: input.groupOffsets,
-        batchGroups: input.batchGroups
-      }
-    )
-  )
-  const { metrics } = result
-  return {
-    loss: result.loss,
-    choiceGradients: result.choiceGradients,
-    probabilities: result.probabilities,
-    metrics: {
-      reward: metrics.scoredGroups > 0 ? metrics.expectedReward : NaN,
-      entropy: metrics.entropy,
-      kl: metrics.kl,
-      choice_mass: metrics.mass,
-      frac_reward_zero_std: metrics.scoredGroups > 0 ? metrics.deadGroups / metrics.scoredGroups : 0,
-      dead_groups: metrics.deadGroups,
-      scored_groups: metrics.scoredGroups,
-      unscored: metrics.unscored
-    }
-  }
-}
+export const exactObjective: RlCall<Algorithm, AlgorithmOptions, ExactInput, ExactObjective> = rlCall(
+  prepareExact,
+  resolveAlgorithm
+)
 
 /**
  * Spreads the answers' gradients over their tokens.

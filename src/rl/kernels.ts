@@ -1,20 +1,17 @@
 /** The addon's RL kernels, their errors turned into AdjudgeError, and the checks that every call shares. */
+import { fromNative } from '../binding/errors.js'
 import { loadAddon } from '../binding/load.js'
-import { AdjudgeError, errorCodes, type ErrorCode } from '../errors.js'
+import { AdjudgeError } from '../errors.js'
 import type { RlKernels } from './native.js'
 import type { FloatArray } from './types.js'
 
-/** Calls a kernel. */
+/** Calls the addon. */
 export function callKernel<Result>(call: (kernels: RlKernels) => Result): Result {
   const kernels = loadAddon() as unknown as RlKernels
   try {
     return call(kernels)
   } catch (error) {
-    const code = (error as { code?: unknown }).code
-    if (error instanceof Error && typeof code === 'string' && Object.hasOwn(errorCodes, code)) {
-      throw new AdjudgeError(code as ErrorCode, error.message, { cause: error })
-    }
-    throw error
+    throw fromNative(error)
   }
 }
 
@@ -22,6 +19,11 @@ export function callKernel<Result>(call: (kernels: RlKernels) => Result): Result
 export function sameType(values: FloatArray, like: FloatArray): FloatArray {
   if (like instanceof Float64Array) return values instanceof Float64Array ? values : Float64Array.from(values)
   return values instanceof Float32Array ? values : Float32Array.from(values)
+}
+
+/** Zeros in the element type of `like`. */
+export function zeros(length: number, like: FloatArray): FloatArray {
+  return like instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
 }
 
 /** @throws AdjudgeError `ARGUMENT_INVALID` where `values` is given with another length. */
@@ -44,5 +46,6 @@ export function checkFinite(name: string, values: FloatArray | undefined, mask?:
 export function covered(name: string, offsets: Int32Array): number {
   const last = offsets.at(-1)
   if (last === undefined) throw new AdjudgeError('ARGUMENT_INVALID', `${name} is empty; it starts with 0`)
+  if (last < 0) throw new AdjudgeError('ARGUMENT_INVALID', `${name} ends with ${last}; its elements never fall from 0`)
   return last
 }

@@ -1,30 +1,7 @@
 /** Value loss, KL and off-policy corrections as the addon exports them (rl_value_loss, rl_kl, rl_off_policy.cpp). */
 import type { CriterionMetrics, MismatchMetrics } from './offPolicyMetrics.js'
+import type { NativeKernel } from './nativeKernel.js'
 import type { FloatArray } from './types.js'
-
-export interface NativeValueLossInput {
-  values: FloatArray
-  oldValues?: FloatArray
-  returns: FloatArray
-  mask?: Uint8Array
-  cuSeqlens: Int32Array
-  batchTokens?: number
-  batchSequences?: number
-}
-
-export interface NativeValueLoss {
-  loss: number
-  valueGradients: FloatArray
-  metrics: {
-    tokens: number
-    sequences: number
-    clipFraction: number
-    value: number
-    valueError: number
-    returns: number
-    explainedVariance: number
-  }
-}
 
 export interface NativeKlRewardInput {
   tokenRewards: FloatArray
@@ -99,5 +76,5 @@ export interface CorrectionKernels {
   rlRejectionMask(rule: object, input: NativeRolloutInput): NativeRejection
   rlMismatchMetrics(rule: object, input: NativeRolloutInput): MismatchMetrics
   rlGammaWeights(rule: object, input: NativeGammaInput): FloatArray
-  rlValueLoss(rule: object, input: NativeValueLossInput): NativeValueLoss
+  rlValueLoss(rule: object): NativeKernel
 }

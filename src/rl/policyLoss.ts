@@ -1,8 +1,11 @@
 /** The policy loss and its derivative for every token's log-prob: what `policy.backward` needs, no model involved. */
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
+import { constantOf } from './aggregation.js'
+import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
 import { klRule } from './kl.js'
-import type { Algorithm, FloatArray } from './types.js'
+import { preparedCall, rlCall, type Bound, type Prepared, type RlCall } from './prepared.js'
+import { resolveAlgorithm } from './resolve.js'
+import type { Algorithm, AlgorithmOptions, FloatArray } from './types.js'
 
 export interface PolicyLossInput {
   /** [tokens]: natural log-probs of the sampled tokens under the policy being trained. On-policy: those of the rollout. */
@@ -32,6 +35,8 @@ export interface PolicyLossInput {
   /** Counted tokens and completions of the whole optimizer batch, where this call sees a part of it. Default: of this call. */
   batchTokens?: number
   batchSequences?: number
+  /** [tokens] each, element type of `logProbs`: where the gradients go. Default: new arrays. */
+  out?: { logProbGradients?: FloatArray; entropyGradients?: FloatArray }
 }
 
 export interface PolicyLossMetrics {
@@ -82,108 +87,144 @@ export interface PolicyLoss {
 /** Whether the loss looks at the entropy of each token's distribution. */
 export const needsEntropies = ({ entropy }: Algorithm): boolean => entropy.coefficient !== 0 || entropy.topQuantile < 1
 
-function lossRule(algorithm: Algorithm, maxTokens: number | undefined): object {
-  const constant = algorithm.constant ?? maxTokens
-  if (algorithm.aggregation === 'constant' && !(constant !== undefined && constant > 0)) {
-    throw new AdjudgeError(
-      'ARGUMENT_INVALID',
-      'maxTokens: aggregation "constant" divides by it; give maxTokens, or set "constant" in the algorithm'
-    )
-  }
+const klInLoss = ({ kl }: Algorithm): boolean => !kl.inReward && kl.coefficient > 0
+
+function lossRule(algorithm: Algorithm): object {
   return {
     ...algorithm.loss,
     ratio: algorithm.ratio,
-    kl: klRule(algorithm),
+    kl: klInLoss(algorithm) ? klRule(algorithm) : { ...algorithm.kl, coefficient: 0 },
     entropyCoefficient: algorithm.entropy.coefficient,
     entropyTokenMean: algorithm.entropy.aggregation === 'token_mean',
     topEntropyQuantile: algorithm.entropy.topQuantile,
     aggregation: algorithm.aggregation,
-    constant,
     tokenEpsilon: algorithm.tokenEpsilon,
     countEmptyRows: algorithm.countEmptyRows
   }
 }
 
-const covarianceKinds: ReadonlySet<string> = new Set(['clip_cov', 'kl_cov'])
+interface Gradients {
+  logProbGradients: FloatArray
+  entropyGradients: FloatArray | undefined
+}
 
-/** One value per token, all finite where the mask is 1. */
-const finiteInputs = ['logProbs', 'oldLogProbs', 'referenceLogProbs', 'entropies', 'importanceWeights'] as const
-
-/**
- * Loss of a packed batch, with gradients. Sums are in f64; `Float32Array` or `Float64Array` as `logProbs` is.
- * Losses of parts of an optimizer batch add up where `batchTokens` and `batchSequences` say what the whole has; a top
- * quantile of entropy and the choice by covariance look at this call's tokens only. Formulas and sources: native/reference/loss_*.h.
- * @throws AdjudgeError `ARGUMENT_INVALID` for a missing or non-finite input, or lengths that disagree.
- */
-export function policyLoss(algorithm: Algorithm, input: PolicyLossInput): PolicyLoss {
-  const { logProbs, mask, cuSeqlens } = input
+function bindLoss(algorithm: Algorithm, input: PolicyLossInput): Bound<Gradients> {
+  const { logProbs, oldLogProbs, referenceLogProbs, entropies, importanceWeights, rolloutLogProbs, out } = input
+  const { advantages, mask, cuSeqlens } = input
   const tokens = covered('cuSeqlens', cuSeqlens)
   const perToken = input.advantagesPerToken ?? false
   checkLength('logProbs', logProbs, tokens, 'the last of cuSeqlens')
-  for (const name of [...finiteInputs, 'rolloutLogProbs', 'mask'] as const) {
-    checkLength(name, input[name], tokens, 'one per token')
-  }
-  checkLength('advantages', input.advantages, perToken ? tokens : cuSeqlens.length - 1, 'see advantagesPerToken')
-  for (const name of finiteInputs) checkFinite(name, input[name], mask)
-  if (algorithm.loss.kind === 'vespo' && algorithm.loss.gammaWeight.maskedImportance) {
-    checkFinite('importanceWeights', input.importanceWeights)
-  }
-  checkFinite('advantages', input.advantages, perToken ? mask : undefined)
-  const klInLoss = !algorithm.kl.inReward && algorithm.kl.coefficient > 0
-  if (klInLoss && !input.referenceLogProbs) {
+  checkLength('oldLogProbs', oldLogProbs, tokens, 'one per token')
+  checkLength('referenceLogProbs', referenceLogProbs, tokens, 'one per token')
+  checkLength('entropies', entropies, tokens, 'one per token')
+  checkLength('importanceWeights', importanceWeights, tokens, 'one per token')
+  checkLength('rolloutLogProbs', rolloutLogProbs, tokens, 'one per token')
+  checkLength('mask', mask, tokens, 'one per token')
+  checkLength('advantages', advantages, perToken ? tokens : cuSeqlens.length - 1, 'see advantagesPerToken')
+  if (!referenceLogProbs && klInLoss(algorithm)) {
     throw new AdjudgeError('ARGUMENT_INVALID', 'referenceLogProbs: needed for the KL of this algorithm')
   }
-  if (needsEntropies(algorithm) && !input.entropies) {
+  if (!entropies && needsEntropies(algorithm)) {
     throw new AdjudgeError(
       'ARGUMENT_INVALID',
       'entropies: needed for the entropy coefficient or the top quantile of this algorithm'
     )
   }
-  const typed = (values: FloatArray | undefined) => values && sameType(values, logProbs)
-  const rule = lossRule(algorithm, input.maxTokens)
-  const result = callKernel((kernels) =>
-    kernels.rlPolicyLoss(klInLoss ? rule : { ...rule, kl: { ...algorithm.kl, coefficient: 0 } }, {
-      logProbs,
-      oldLogProbs: sameType(input.oldLogProbs, logProbs),
-      referenceLogProbs: typed(input.referenceLogProbs),
-      entropies: typed(input.entropies),
-      importanceWeights: typed(input.importanceWeights),
-      rolloutLogProbs: typed(input.rolloutLogProbs),
-      candidateOrder: input.candidateOrder,
-      advantages: sameType(input.advantages, logProbs),
-      advantagesPerToken: perToken,
-      mask,
-      cuSeqlens,
-      batchTokens: input.batchTokens,
-      batchSequences: input.batchSequences
-    })
-  )
-  const { metrics } = result
+  const logProbGradients = out?.logProbGradients ?? zeros(tokens, logProbs)
+  const entropyGradients = entropies && (out?.entropyGradients ?? zeros(tokens, logProbs))
+  const values = [
+    logProbs,
+    sameType(oldLogProbs, logProbs),
+    referenceLogProbs && sameType(referenceLogProbs, logProbs),
+    entropies && sameType(entropies, logProbs),
+    importanceWeights && sameType(importanceWeights, logProbs),
+    rolloutLogProbs && sameType(rolloutLogProbs, logProbs),
+    input.candidateOrder,
+    sameType(advantages, logProbs),
+    perToken ? 1 : 0,
+    mask,
+    cuSeqlens,
+    constantOf(algorithm, input.maxTokens),
+    input.batchTokens,
+    input.batchSequences,
+    logProbGradients,
+    entropyGradients
+  ]
+  return { values, output: { logProbGradients, entropyGradients } }
+}
+
+/** What the kernel writes, in its order. */
+type LossNumbers = readonly [
+  loss: number,
+  tokens: number,
+  sequences: number,
+  clipLow: number,
+  clipHigh: number,
+  clipDual: number,
+  clipLowMin: number,
+  clipHighMax: number,
+  clipToken: number,
+  clipBound: number,
+  selected: number,
+  phi: number,
+  policyLoss: number,
+  kl: number,
+  entropy: number,
+  ratioMean: number,
+  ratioMax: number,
+  oldKl: number,
+  oldKlBounded: number,
+  oldKlAbsolute: number
+]
+
+function metricsOf(numbers: LossNumbers): PolicyLossMetrics {
   return {
-    loss: result.loss,
-    logProbGradients: result.logProbGradients,
-    entropyGradients: result.entropyGradients,
-    metrics: {
-      'clip_ratio/low_mean': metrics.clipLow,
-      'clip_ratio/high_mean': metrics.clipHigh,
-      'clip_ratio/region_mean': metrics.clipLow + metrics.clipHigh,
-      'clip_ratio/low_min': metrics.clipLowMin,
-      'clip_ratio/high_max': metrics.clipHighMax,
-      'clip_ratio/dual_mean': metrics.clipDual,
-      'clip_ratio/token_mean': metrics.clipToken,
-      'clip_ratio/bound_mean': metrics.clipBound,
-      ...(covarianceKinds.has(algorithm.loss.kind) ? { 'covariance/selected_mean': metrics.selected } : {}),
-      ...(algorithm.loss.kind === 'vespo' ? { 'vespo/phi_seq_mean': metrics.phi } : {}),
-      policy_loss: metrics.policyLoss,
-      kl: metrics.kl,
-      entropy: metrics.entropy,
-      'ratio/mean': metrics.ratioMean,
-      'ratio/max': metrics.ratioMax,
-      old_kl: metrics.oldKl,
-      'old_kl/bounded': metrics.oldKlBounded,
-      'old_kl/absolute': metrics.oldKlAbsolute,
-      tokens: metrics.tokens,
-      sequences: metrics.sequences
-    }
+    'clip_ratio/low_mean': numbers[3],
+    'clip_ratio/high_mean': numbers[4],
+    'clip_ratio/region_mean': numbers[3] + numbers[4],
+    'clip_ratio/low_min': numbers[6],
+    'clip_ratio/high_max': numbers[7],
+    'clip_ratio/dual_mean': numbers[5],
+    'clip_ratio/token_mean': numbers[8],
+    'clip_ratio/bound_mean': numbers[9],
+    policy_loss: numbers[12],
+    kl: numbers[13],
+    entropy: numbers[14],
+    'ratio/mean': numbers[15],
+    'ratio/max': numbers[16],
+    old_kl: numbers[17],
+    'old_kl/bounded': numbers[18],
+    'old_kl/absolute': numbers[19],
+    tokens: numbers[1],
+    sequences: numbers[2]
   }
 }
+
+function prepareLoss(algorithm: Algorithm): Prepared<PolicyLossInput, PolicyLoss> {
+  const { kind } = algorithm.loss
+  const kernel = callKernel((kernels) => kernels.rlPolicyLoss(lossRule(algorithm)))
+  return preparedCall(
+    kernel,
+    20,
+    (input: PolicyLossInput) => bindLoss(algorithm, input),
+    ({ logProbGradients, entropyGradients }, values): PolicyLoss => {
+      const numbers = values as unknown as LossNumbers
+      const metrics = metricsOf(numbers)
+      if (kind === 'clip_cov' || kind === 'kl_cov') metrics['covariance/selected_mean'] = numbers[10]
+      if (kind === 'vespo') metrics['vespo/phi_seq_mean'] = numbers[11]
+      return { loss: numbers[0], logProbGradients, entropyGradients, metrics }
+    }
+  )
+}
+
+/**
+ * Loss of a packed batch, with gradients. Sums are in f64; `Float32Array` or `Float64Array` as `logProbs` is.
+ * Losses of parts of an optimizer batch add up where `batchTokens` and `batchSequences` say what the whole has; a top
+ * quantile of entropy and the choice by covariance look at this call's tokens only. Formulas and sources: native/reference/loss_*.h.
+ * @throws AdjudgeError `ARGUMENT_INVALID` for a missing or non-finite input, or lengths that disagree; `BUFFER_OVERLAP`,
+ *   `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used.
+ */
+export const policyLoss: RlCall<Algorithm, AlgorithmOptions, PolicyLossInput, PolicyLoss> = rlCall(
+  prepareLoss,
+  resolveAlgorithm
+)

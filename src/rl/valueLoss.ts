@@ -1,7 +1,9 @@
 /** The critic's loss and its derivative for every token's value: what a value head's backward pass needs. */
 import { Type, type Static } from '@sinclair/typebox'
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
+import { constantOf } from './aggregation.js'
+import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
+import { preparedCall, rlCall, type Bound, type Prepared, type RlCall } from './prepared.js'
 import { resolveRecord, type RecordKind } from './record.js'
 import type { FloatArray, Partially } from './types.js'
 
@@ -86,6 +88,8 @@ export interface ValueLossInput {
   /** Counted tokens and completions of the whole optimizer batch, where this call sees a part of it. */
   batchTokens?: number
   batchSequences?: number
+  /** [tokens], element type of `values`: where the gradients go. Default: a new array. */
+  out?: { valueGradients?: FloatArray }
 }
 
 export interface ValueLoss {
@@ -107,54 +111,75 @@ export interface ValueLoss {
   }
 }
 
+function bindLoss(spec: ValueSpec, input: ValueLossInput): Bound<FloatArray> {
+  const { values, oldValues, returns, mask, cuSeqlens } = input
+  const tokens = covered('cuSeqlens', cuSeqlens)
+  checkLength('values', values, tokens, 'the last of cuSeqlens')
+  checkLength('oldValues', oldValues, tokens, 'one per token')
+  checkLength('returns', returns, tokens, 'one per token')
+  checkLength('mask', mask, tokens, 'one per token')
+  if (spec.clip !== null && !oldValues) {
+    throw new AdjudgeError('ARGUMENT_INVALID', 'oldValues: needed for the clip; give them, or set "clip" to null')
+  }
+  const gradients = input.out?.valueGradients ?? zeros(tokens, values)
+  return {
+    values: [
+      values,
+      oldValues && sameType(oldValues, values),
+      sameType(returns, values),
+      mask,
+      cuSeqlens,
+      constantOf(spec, input.maxTokens),
+      input.batchTokens,
+      input.batchSequences,
+      gradients
+    ],
+    output: gradients
+  }
+}
+
+/** What the kernel writes, in its order. */
+type ValueNumbers = readonly [
+  loss: number,
+  tokens: number,
+  sequences: number,
+  clipFraction: number,
+  value: number,
+  valueError: number,
+  returns: number,
+  explainedVariance: number
+]
+
+function prepareLoss(spec: ValueSpec): Prepared<ValueLossInput, ValueLoss> {
+  const kernel = callKernel((kernels) => kernels.rlValueLoss(spec))
+  return preparedCall(
+    kernel,
+    8,
+    (input: ValueLossInput) => bindLoss(spec, input),
+    (valueGradients, values): ValueLoss => {
+      const numbers = values as unknown as ValueNumbers
+      return {
+        loss: numbers[0],
+        valueGradients,
+        metrics: {
+          vf_clipfrac: numbers[3],
+          value: numbers[4],
+          return: numbers[6],
+          value_error: numbers[5],
+          explained_variance: numbers[7],
+          tokens: numbers[1],
+          sequences: numbers[2]
+        }
+      }
+    }
+  )
+}
+
 /**
  * coefficient × aggregate of max((v − R)², (clip(v, v_old ± clip) − R)²), with its gradient (PPO's code, verl's
  * `compute_value_loss`, OpenRLHF's `ValueLoss`). Sums are in f64; element type of the result: that of `values`.
  * Losses of parts of an optimizer batch add up where `batchTokens` and `batchSequences` say what the whole has.
- * @throws AdjudgeError `ARGUMENT_INVALID` for a missing or non-finite input, or lengths that disagree.
+ * @throws AdjudgeError `ARGUMENT_INVALID` for a missing or non-finite input, or lengths that disagree; `BUFFER_OVERLAP`,
+ *   `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used.
  */
-export function valueLoss(spec: ValueSpec, input: ValueLossInput): ValueLoss {
-  const { values, mask, cuSeqlens } = input
-  const tokens = covered('cuSeqlens', cuSeqlens)
-  checkLength('values', values, tokens, 'the last of cuSeqlens')
-  for (const name of ['oldValues', 'returns', 'mask'] as const) checkLength(name, input[name], tokens, 'one per token')
-  for (const name of ['values', 'oldValues', 'returns'] as const) checkFinite(name, input[name], mask)
-  if (spec.clip !== null && !input.oldValues) {
-    throw new AdjudgeError('ARGUMENT_INVALID', 'oldValues: needed for the clip; give them, or set "clip" to null')
-  }
-  const constant = spec.constant ?? input.maxTokens
-  if (spec.aggregation === 'constant' && !(constant !== undefined && constant > 0)) {
-    throw new AdjudgeError(
-      'ARGUMENT_INVALID',
-      'maxTokens: aggregation "constant" divides by it; give maxTokens, or set "constant" in the record'
-    )
-  }
-  const result = callKernel((kernels) =>
-    kernels.rlValueLoss(
-      { ...spec, constant },
-      {
-        values,
-        oldValues: input.oldValues && sameType(input.oldValues, values),
-        returns: sameType(input.returns, values),
-        mask,
-        cuSeqlens,
-        batchTokens: input.batchTokens,
-        batchSequences: input.batchSequences
-      }
-    )
-  )
-  const { metrics } = result
-  return {
-    loss: result.loss,
-    valueGradients: result.valueGradients,
-    metrics: {
-      vf_clipfrac: metrics.clipFraction,
-      value: metrics.value,
-      return: metrics.returns,
-      value_error: metrics.valueError,
-      explained_variance: metrics.explainedVariance,
-      tokens: metrics.tokens,
-      sequences: metrics.sequences
-    }
-  }
-}
+export const valueLoss: RlCall<ValueSpec, ValueOptions, ValueLossInput, ValueLoss> = rlCall(prepareLoss, resolveValue)
