@@ -21,6 +21,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_generate(env, exports);
   export_parameters(env, exports);
   export_files(env, exports);
+  export_device(env, exports);
   export_heads(env, exports);
   register_rl(env, exports);
   register_rl_q(env, exports);

@@ -30,6 +30,7 @@ void export_generate(Napi::Env env, Napi::Object exports);
 void export_parameters(Napi::Env env, Napi::Object exports);
 void export_files(Napi::Env env, Napi::Object exports);
 void export_heads(Napi::Env env, Napi::Object exports);
+void export_device(Napi::Env env, Napi::Object exports);
 
 // Exports a function under a name, with its errors turned into JavaScript errors.
 template <class Body>

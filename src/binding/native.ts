@@ -160,6 +160,25 @@ export interface NativeTensor {
   shape: number[]
 }
 
+export interface NativeCudaState {
+  usable: boolean
+  /** Kernels that run on the processor, for tests. */
+  hostShim: boolean
+  /** Why it is not usable and what to do; '' where it is. */
+  reason: string
+  /** The library's file, also where it is missing. */
+  library: string
+  /** What the library was compiled by and for. */
+  build: string
+  /** CUDA's version that the driver knows; '' without a driver. */
+  driver: string
+  name: string
+  /** Compute capability. */
+  capability: string
+  /** Memory of the device. */
+  bytes: number
+}
+
 /** The RL kernels are described in `src/rl/native.ts`, beside the records they take. */
 export interface NativeAddon {
   load(options: NativeLoadOptions): Promise<NativeModel>
@@ -215,4 +234,6 @@ export interface NativeAddon {
   setThreads(threads: number): void
   threads(): number
   instructionSet(): string
+  /** Opens the library of CUDA kernels at the first call. */
+  cudaState(): NativeCudaState
 }

@@ -19,11 +19,11 @@ interface Line {
 
 export const doctorCommand = (): Command =>
   new Command('doctor')
-    .description('show processor, memory, native engine, and which judge providers can be reached')
+    .description('show processor, memory, native engine, GPU, and which judge providers can be reached')
     .option('--base-url <url>', 'also try this OpenAI-compatible server')
     .option('--no-provider', 'try no provider')
     .action(async (options: DoctorOptions) => {
-      const lines = [processor(), memory(), { name: 'node', good: true, detail: process.version }, engine()]
+      const lines = [processor(), memory(), { name: 'node', good: true, detail: process.version }, engine(), gpu()]
       for (const line of [...lines, ...(await providers(options))]) {
         console.log(
           `${line.good ? outColors.green('ok  ') : outColors.yellow('no  ')} ${line.name.padEnd(10)} ${line.detail}`
@@ -59,6 +59,22 @@ function engine(): Line {
     return { name: 'engine', good: true, detail: `native addon, kernels for ${addon.instructionSet()}` }
   } catch (error) {
     return { name: 'engine', good: false, detail: (error as Error).message }
+  }
+}
+
+function gpu(): Line {
+  try {
+    const cuda = loadAddon().cudaState()
+    if (cuda.hostShim) {
+      const detail = `none: ${cuda.library} is the host shim, CUDA kernels that run on the processor (for tests)`
+      return { name: 'gpu', good: false, detail }
+    }
+    if (!cuda.usable) return { name: 'gpu', good: false, detail: cuda.reason }
+    const memory = `${(cuda.bytes / 2 ** 30).toFixed(1)} GiB, compute capability ${cuda.capability}`
+    const detail = `${cuda.name}, ${memory}, driver for CUDA ${cuda.driver}, kernels by ${cuda.build}`
+    return { name: 'gpu', good: true, detail }
+  } catch {
+    return { name: 'gpu', good: false, detail: 'cannot be asked without the engine' }
   }
 }
 

@@ -11,6 +11,7 @@ describe('adjudge doctor', () => {
     const up = await cli('doctor', '--no-provider', '--base-url', url)
     expect(up.out).toMatch(/processor .* cores/)
     expect(up.out).toMatch(/memory .* GiB free of/)
+    expect(up.out).toMatch(/gpu +\S+/)
     expect(up.out).toMatch(/ok .*server .*models answered 200/)
     server.closeAllConnections()
     await new Promise<void>((resolve) => server.close(() => resolve()))

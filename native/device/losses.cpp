@@ -1,0 +1,119 @@
+#include "device/rl.h"
+
+#include "device/dispatch.h"
+#include "device/upload.h"
+
+namespace adjudge::device {
+
+template <>
+rl::LossValue policy_loss(Choice choice, const rl::LossRule& rule, const rl::LossBatch<float>& batch,
+                          float* log_prob_gradients, float* entropy_gradients) {
+  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
+  rl::LossValue value;
+  dispatch(
+      choice, "policy_loss",
+      (4 + (batch.reference_log_probs != nullptr) + 2 * (batch.entropies != nullptr)) * tokens *
+          sizeof(float),
+      [&](Session& session) {
+        const auto there = upload(session, batch);
+        float* const log_prob_gradients_there = session.out(log_prob_gradients, tokens);
+        float* const entropy_gradients_there = session.out(entropy_gradients, tokens);
+        auto* const value_there = session.out(&value, 1);
+        return run(session, "policy_loss", session.kernels().policy_loss, nullptr,
+                   [&](auto& kernel, auto& launch) {
+                     return kernel(rule, there, static_cast<std::int64_t>(tokens), log_prob_gradients_there,
+                                   entropy_gradients_there, value_there, launch);
+                   });
+      },
+      [&] { value = rl::policy_loss(rule, batch, log_prob_gradients, entropy_gradients); });
+  return value;
+}
+
+template <>
+rl::LossValue policy_loss(Choice choice, const rl::LossRule& rule, const rl::LossBatch<double>& batch,
+                          double* log_prob_gradients, double* entropy_gradients) {
+  runs_on_cuda(choice, 0, false);
+  return rl::policy_loss(rule, batch, log_prob_gradients, entropy_gradients);
+}
+
+template <>
+rl::ValueLossResult value_loss(Choice choice, const rl::ValueRule& rule, const rl::ValueBatch<float>& batch,
+                               float* gradients) {
+  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
+  rl::ValueLossResult value;
+  dispatch(
+      choice, "value_loss", 4 * tokens * sizeof(float),
+      [&](Session& session) {
+        const auto there = upload(session, batch);
+        float* const gradients_there = session.out(gradients, tokens);
+        auto* const value_there = session.out(&value, 1);
+        return run(session, "value_loss", session.kernels().value_loss, nullptr,
+                   [&](auto& kernel, auto& launch) {
+                     return kernel(rule, there, static_cast<std::int64_t>(tokens), gradients_there,
+                                   value_there, launch);
+                   });
+      },
+      [&] { value = rl::value_loss(rule, batch, gradients); });
+  return value;
+}
+
+template <>
+rl::ValueLossResult value_loss(Choice choice, const rl::ValueRule& rule, const rl::ValueBatch<double>& batch,
+                               double* gradients) {
+  runs_on_cuda(choice, 0, false);
+  return rl::value_loss(rule, batch, gradients);
+}
+
+template <>
+void kl_rows(Choice choice, rl::KlDirection rule, const rl::KlRowsBatch<float>& batch, float* values,
+             float* gradients) {
+  const std::size_t numbers = batch.rows * batch.width;
+  dispatch(
+      choice, "kl_rows", (2 + (gradients != nullptr)) * numbers * sizeof(float),
+      [&](Session& session) {
+        const auto there = upload(session, batch);
+        float* const values_there = session.out(values, batch.rows);
+        float* const gradients_there = session.out(gradients, numbers);
+        return run(session, "kl_rows", session.kernels().kl_rows, nullptr, [&](auto& kernel, auto& launch) {
+          return kernel(rule, there, values_there, gradients_there, launch);
+        });
+      },
+      [&] { rl::kl_rows(rule, batch, values, gradients); });
+}
+
+template <>
+void kl_rows(Choice choice, rl::KlDirection rule, const rl::KlRowsBatch<double>& batch, double* values,
+             double* gradients) {
+  runs_on_cuda(choice, 0, false);
+  return rl::kl_rows(rule, batch, values, gradients);
+}
+
+template <>
+rl::KlRewardMetrics kl_reward(Choice choice, const rl::KlRewardRule& rule,
+                              const rl::KlRewardBatch<float>& batch, float* results) {
+  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
+  rl::KlRewardMetrics value;
+  dispatch(
+      choice, "kl_reward", 4 * tokens * sizeof(float),
+      [&](Session& session) {
+        const auto there = upload(session, batch);
+        float* const results_there = session.out(results, tokens);
+        auto* const value_there = session.out(&value, 1);
+        return run(session, "kl_reward", session.kernels().kl_reward, nullptr,
+                   [&](auto& kernel, auto& launch) {
+                     return kernel(rule, there, static_cast<std::int64_t>(tokens), results_there, value_there,
+                                   launch);
+                   });
+      },
+      [&] { value = rl::kl_reward(rule, batch, results); });
+  return value;
+}
+
+template <>
+rl::KlRewardMetrics kl_reward(Choice choice, const rl::KlRewardRule& rule,
+                              const rl::KlRewardBatch<double>& batch, double* results) {
+  runs_on_cuda(choice, 0, false);
+  return rl::kl_reward(rule, batch, results);
+}
+
+}  // namespace adjudge::device
