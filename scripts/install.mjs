@@ -64,26 +64,24 @@ function findNvcc() {
 }
 
 /**
- * Compiles the library of CUDA kernels beside the addon, where CUDA's compiler is. ADJUDGE_CUDA_ARCHITECTURES, such as
- * `90a-real`, is what it is compiled for. Resolves with its path, or undefined without nvcc.
+ * Compiles the library of CUDA kernels beside the addon, where CUDA's compiler is. Resolves with its path, or undefined
+ * without nvcc. `architectures`, such as `90a-real`: what it is compiled for, in CMake's words.
  */
-export async function buildCuda() {
+export async function buildCuda({
+  folder = join('build', 'cuda'),
+  output = dirname(builtCuda),
+  architectures = process.env.ADJUDGE_CUDA_ARCHITECTURES ?? '80-real;90a-real;100-virtual',
+  command = show
+} = {}) {
   const nvcc = findNvcc()
   if (!nvcc) return undefined
-  const folder = join('build', 'cuda')
-  const architectures = process.env.ADJUDGE_CUDA_ARCHITECTURES ?? '80-real;90a-real;100-virtual'
-  const configured = await show(
-    'cmake',
-    [
-      ...['-S', '.', '-B', folder, '-DADJUDGE_CUDA=ON', `-DADJUDGE_CUDA_ARCHITECTURES=${architectures}`],
-      `-DADJUDGE_CUDA_OUTPUT=${dirname(builtCuda)}`
-    ],
-    { CUDACXX: nvcc }
-  )
+  const settings = [`-DADJUDGE_CUDA_ARCHITECTURES=${architectures}`, `-DADJUDGE_CUDA_OUTPUT=${output}`]
   const jobs = String(Math.max(1, availableParallelism()))
-  const code = configured || (await show('cmake', ['--build', folder, '--target', 'adjudge_cuda', '--parallel', jobs]))
+  const code =
+    (await command('cmake', ['-S', '.', '-B', folder, '-DADJUDGE_CUDA=ON', ...settings], { CUDACXX: nvcc })) ||
+    (await command('cmake', ['--build', folder, '--target', 'adjudge_cuda', '--parallel', jobs]))
   if (code !== 0) throw new Error(`the build of the CUDA kernels ended with code ${code}; the message is above`)
-  return builtCuda
+  return join(output, 'adjudge_cuda.so')
 }
 
 async function main() {

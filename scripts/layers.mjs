@@ -8,7 +8,19 @@ import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const native = join(dirname(fileURLToPath(import.meta.url)), '..', 'native')
-const levels = { core: 0, rules: 1, cpu: 2, reference: 3, cuda: 3, io: 3, model: 3, rl: 3, device: 4, check: 5, napi: 5 }
+const levels = {
+  core: 0,
+  rules: 1,
+  cpu: 2,
+  reference: 3,
+  cuda: 3,
+  io: 3,
+  model: 3,
+  rl: 3,
+  device: 4,
+  check: 5,
+  napi: 5
+}
 
 function resolveInclude(from, target) {
   const candidates = [join(dirname(from), target), target, target.replace(/^native\//, '')].map(normalize)

@@ -22,13 +22,21 @@ export function run(command, args, { env = {}, show = false } = {}) {
 }
 
 /**
- * Configures and builds native_tests in a folder: the addon's own build folder shares the compiled engine with it.
+ * Configures and builds native_tests and check_gpu in a folder: the addon's own build folder shares the compiled engine with it.
  * Resolves with the result of the last command.
  */
 export async function buildNativeTests(folder, options = []) {
   const configured = await run('cmake', ['-S', '.', '-B', folder, '-DADJUDGE_TESTS=ON', ...options])
   if (configured.code !== 0) return configured
-  return run('cmake', ['--build', folder, '--target', 'native_tests', '--parallel', String(availableParallelism())])
+  return run('cmake', [
+    '--build',
+    folder,
+    '--target',
+    'native_tests',
+    'check_gpu',
+    '--parallel',
+    String(availableParallelism())
+  ])
 }
 
 /**

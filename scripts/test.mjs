@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { root } from './install.mjs'
+import { buildCuda, root } from './install.mjs'
 import { checkNativeLayers } from './layers.mjs'
 import { buildNativeTests, otherInstructionSets, run, runNativeTests } from './native-tests.mjs'
 
@@ -45,6 +45,29 @@ async function nativeBuild() {
 async function nativeTests(folder, isa) {
   const result = await runNativeTests(folder, { isa })
   return { ...result, note: isa ? `ADJUDGE_ISA=${isa}` : undefined }
+}
+
+/** The kernels as nvcc sees them, for one kind of device only; in a folder of its own, so that the next time is short. */
+async function cudaBuild() {
+  const folder = join('build', 'tests', 'cuda')
+  let output = ''
+  const command = async (name, args, env) => {
+    const result = await run(name, args, { env })
+    output += result.output
+    return result.code
+  }
+  try {
+    const settings = { folder, output: join(root, folder), architectures: '80-real', command }
+    return (await buildCuda(settings)) ? one({ code: 0, output }) : skip('nvcc is not installed')
+  } catch (error) {
+    return one({ code: 1, output: `${output}\n${error.message}` })
+  }
+}
+
+/** The program of scripts/check-gpu, with the kernels on the processor. */
+function checkGpu() {
+  const library = join(nativeFolder, 'Release', 'adjudge_cuda_host.so')
+  return run(join(root, nativeFolder, 'check_gpu'), ['--host', '--quick', '--library', library])
 }
 
 async function vitest() {
@@ -90,6 +113,8 @@ const steps = [
   ['native-build', nativeBuild],
   ['native', () => nativeTests(nativeFolder)],
   ...otherInstructionSets().map((isa) => [`native-${isa}`, () => nativeTests(nativeFolder, isa)]),
+  ['check-gpu', async () => one(await checkGpu())],
+  ['cuda', cudaBuild],
   ['vitest', vitest]
 ]
 

@@ -102,7 +102,7 @@ void Report::compare(const std::string& kernel, const std::string& rule,
     if (!line.reason.empty()) line.state = "not met";
   } catch (const Error& error) {
     line.state = error.code == "DEVICE_UNSUPPORTED" ? "skipped" : "not met";
-    line.reason = error.code + ": " + error.what();
+    line.reason = line.state == "skipped" ? "no kernel" : error.code + ": " + error.what();
   }
   line.compared = comparison.compared;
   line.excepted = comparison.excepted_count;
