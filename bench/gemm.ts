@@ -1,8 +1,9 @@
-/** Builds bench/native with CMake (-DADJUDGE_BENCH=ON) and runs its matrix products. */
-import { spawnSync } from 'node:child_process'
+/** Matrix products of bench/native beside the processor's peak. */
 import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import type { Figures } from './ledger/record.js'
+import { runNative } from './native.js'
+import { wholeNumber } from './suite.js'
 
 const help = `npm run bench -- gemm [options]
   --threads N      (all processors)
@@ -10,7 +11,7 @@ const help = `npm run bench -- gemm [options]
   --tokens N       rows of the training shapes (2348: 4 prompts of 75 tokens and 32 completions of 64)
   --openblas FILE  its shared library (looked for as libopenblas.so.0)`
 
-export async function main(args: string[]): Promise<void> {
+export async function main(args: string[]): Promise<Figures | undefined> {
   const { values } = parseArgs({
     args,
     options: {
@@ -21,22 +22,10 @@ export async function main(args: string[]): Promise<void> {
       help: { type: 'boolean', default: false }
     }
   })
-  if (values.help) return console.log(help)
-  const root = fileURLToPath(new URL('..', import.meta.url))
-  const folder = 'build/bench'
-  run('cmake', ['-S', root, '-B', `${root}${folder}`, '-DADJUDGE_BENCH=ON', '-DCMAKE_BUILD_TYPE=Release'], 'ignore')
-  run('cmake', ['--build', `${root}${folder}`, '--target', 'bench_gemm', '--parallel', values.threads], 'ignore')
-  const env = { ...process.env, ...(values.isa ? { ADJUDGE_ISA: values.isa } : {}) }
-  run(`${root}${folder}/bench_gemm`, [values.threads, values.tokens, values.openblas], 'inherit', env)
-}
-
-function run(
-  command: string,
-  args: string[],
-  stdout: 'ignore' | 'inherit',
-  env: NodeJS.ProcessEnv = process.env
-): void {
-  const { status, error } = spawnSync(command, args, { stdio: ['ignore', stdout, 'inherit'], env })
-  if (error) throw error
-  if (status !== 0) throw new Error(`${command} ended with code ${status}`)
+  if (values.help) return void console.log(help)
+  const [threads, tokens] = [wholeNumber('threads', values.threads), wholeNumber('tokens', values.tokens)]
+  const env = values.isa ? { ADJUDGE_ISA: values.isa } : {}
+  const { figures } = runNative('gemm', (json) => [String(threads), String(tokens), values.openblas, json], { env })
+  // Another instruction set than the processor's widest is another machine to the ledger.
+  return values.isa ? undefined : figures
 }

@@ -7,7 +7,10 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Contender, type ContenderCommand } from './contender.js'
+import type { Figure, Figures } from '../ledger/record.js'
+import { figureOf, median } from '../ledger/statistics.js'
+import { wholeNumber } from '../suite.js'
+import { Contender, peerEnvironment, type ContenderCommand } from '../contender.js'
 import { promptsOf, withoutEnd, type StepResult, type Task } from './task.js'
 
 const help = `npm run bench -- grpo-step MODEL_FOLDER [options]
@@ -20,7 +23,7 @@ const help = `npm run bench -- grpo-step MODEL_FOLDER [options]
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
-export async function main(args: string[]): Promise<void> {
+export async function main(args: string[]): Promise<Figures | undefined> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
@@ -44,13 +47,8 @@ export async function main(args: string[]): Promise<void> {
     if (!values.help) process.exitCode = 2
     return
   }
-  const count = (name: 'threads' | 'rounds' | 'warm-up' | 'prompts' | 'completions' | 'max-tokens'): number => {
-    const value = Number(values[name])
-    if (!Number.isInteger(value) || value < (name === 'warm-up' ? 0 : 1)) {
-      throw new Error(`--${name}: expected a whole number, got ${values[name]}`)
-    }
-    return value
-  }
+  const count = (name: 'threads' | 'rounds' | 'warm-up' | 'prompts' | 'completions' | 'max-tokens'): number =>
+    wholeNumber(name, values[name], name === 'warm-up' ? 0 : 1)
   const folder = mkdtempSync(join(tmpdir(), 'adjudge-bench-'))
   try {
     const task: Task = {
@@ -63,12 +61,14 @@ export async function main(args: string[]): Promise<void> {
     }
     const peers = values['peer-python'] ? values['peer-settings'].split(',') : [undefined]
     const report: object[] = []
+    const figures: Figures = {}
     for (const setting of peers) {
       const commands = [ours(task, values.dtype)]
       if (setting) commands.push(peer(task, values['peer-python']!, setting))
-      report.push(...(await compare(commands, count('rounds'), count('warm-up'))))
+      report.push(...(await compare(commands, count('rounds'), count('warm-up'), figures)))
     }
     if (values.json) writeFileSync(values.json, JSON.stringify(report, null, 2) + '\n')
+    return figures
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -77,7 +77,7 @@ export async function main(args: string[]): Promise<void> {
 function ours(task: Task, dtype: string): ContenderCommand {
   const jiti = fileURLToPath(import.meta.resolve('jiti/package.json')).replace('package.json', 'lib/jiti-cli.mjs')
   return {
-    name: 'adjudge',
+    name: `adjudge ${dtype}`,
     command: process.execPath,
     args: [jiti, here('ours.ts'), JSON.stringify(task), dtype],
     env: process.env
@@ -86,29 +86,32 @@ function ours(task: Task, dtype: string): ContenderCommand {
 
 function peer(task: Task, python: string, setting: string): ContenderCommand {
   const [dtype = '', microBatch = '0'] = setting.split(':')
-  // A forced OpenBLAS kernel would hold the peer back; its own choice is the best one.
-  const { OPENBLAS_CORETYPE: _type, OPENBLAS_L2_SIZE: _size, ...env } = process.env
   return {
     name: `TRL ${dtype}`,
     command: python,
     args: [here('../peers/trl_grpo_step.py'), JSON.stringify(task), dtype, microBatch],
-    env: { ...env, OMP_NUM_THREADS: String(task.threads), TOKENIZERS_PARALLELISM: 'false', HF_HUB_OFFLINE: '1' }
+    env: peerEnvironment(task.threads)
   }
 }
 
 /** All contenders are started, then take turns, so that what else the machine does touches all alike. */
-async function compare(commands: ContenderCommand[], rounds: number, warmUp: number): Promise<object[]> {
-  const contenders: Contender[] = []
+async function compare(
+  commands: ContenderCommand[],
+  rounds: number,
+  warmUp: number,
+  figures: Figures
+): Promise<object[]> {
+  const contenders: Contender<StepResult>[] = []
   try {
     for (const command of commands) {
-      const contender = await Contender.start(command)
+      const contender = await Contender.start<StepResult>(command)
       contenders.push(contender)
       console.log(`${contender.name}: ${contender.description}`)
     }
-    for (const contender of contenders) for (let step = 0; step < warmUp; step++) await contender.step()
+    for (const contender of contenders) for (let step = 0; step < warmUp; step++) await contender.ask('step')
     for (let round = 1; round <= rounds; round++) {
       for (const contender of contenders) {
-        console.log(`round ${round}  ${line(contender.name, await contender.measure())}`)
+        console.log(`round ${round}  ${line(contender.name, await contender.measure('step'))}`)
       }
     }
   } finally {
@@ -116,7 +119,7 @@ async function compare(commands: ContenderCommand[], rounds: number, warmUp: num
   }
   for (const contender of contenders) print(contender)
   const [first, ...others] = contenders
-  for (const other of others) printRatio(first!, other)
+  for (const other of others) figures[`${other.name} / ${first!.name}`] = printRatio(first!, other)
   return contenders.map(({ name, description, results, peakAnonymous, peakResident }) => ({
     name,
     description,
@@ -132,14 +135,9 @@ function line(name: string, { seconds, generation, backward, optimizer, promptTo
   return `${name.padEnd(14)} ${seconds.toFixed(2)} s (${parts.join(', ')}), ${promptTokens} + ${completionTokens} tokens`
 }
 
-const median = (values: number[]): number => {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-}
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
 
-function print({ name, results, peakAnonymous, peakResident }: Contender): void {
+function print({ name, results, peakAnonymous, peakResident }: Contender<StepResult>): void {
   const part = (key: 'seconds' | 'generation' | 'backward' | 'optimizer') => median(results.map((one) => one[key]))
   console.log(
     `\n${name}: median ${part('seconds').toFixed(2)} s a step: generation ${part('generation').toFixed(2)}, ` +
@@ -148,11 +146,12 @@ function print({ name, results, peakAnonymous, peakResident }: Contender): void 
   )
 }
 
-function printRatio(first: Contender, other: Contender): void {
+function printRatio(first: Contender<StepResult>, other: Contender<StepResult>): Figure {
   const ratios = first.results.map(({ seconds }, index) => other.results[index]!.seconds / seconds)
   const range = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`
   console.log(
     `${other.name} / ${first.name}: time ${median(ratios).toFixed(2)} (${range}), ` +
       `memory ${(other.peakAnonymous / first.peakAnonymous).toFixed(2)}`
   )
+  return figureOf(ratios, 'times')
 }

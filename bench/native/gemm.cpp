@@ -1,11 +1,10 @@
 // Matrix products of a training step, in GFLOP/s: ours in f32 and bfloat16, beside the processor's peak (a
 // loop of independent multiply-adds in registers, measured in the same run) and OpenBLAS where it is
 // installed.
-//   bench_gemm THREADS TOKENS [OPENBLAS_LIBRARY]
+//   bench_gemm THREADS TOKENS [OPENBLAS_LIBRARY [JSON_FILE]]
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -15,22 +14,20 @@
 #include "native/core/error.h"
 #include "native/core/thread_pool.h"
 #include "native/cpu/gemm.h"
+#include "figures.h"
 #include "peak.h"
 
 namespace {
 
 using adjudge::Store;
+using namespace adjudge::bench;
 
-double seconds_now() {
-  using clock = std::chrono::steady_clock;
-  return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
-}
-
-// The best of several runs, each of at least 20 ms: what others do on the machine only ever makes it slower.
+// Of several runs, each of at least 20 ms. The best is printed: what others do on the machine only ever makes
+// it slower.
 template <class Body>
-double best_seconds(const Body& body) {
+std::vector<double> seconds_of_runs(const Body& body) {
   body();
-  double best = 1e300;
+  std::vector<double> seconds;
   for (int run = 0; run < 7; run++) {
     int repeats = 0;
     const double began = seconds_now();
@@ -40,9 +37,19 @@ double best_seconds(const Body& body) {
       repeats++;
       ended = seconds_now();
     }
-    best = std::min(best, (ended - began) / repeats);
+    seconds.push_back((ended - began) / repeats);
   }
-  return best;
+  return seconds;
+}
+
+double best_of(const std::vector<double>& seconds) {
+  return *std::min_element(seconds.begin(), seconds.end());
+}
+
+// The share of a peak that each run reached.
+Middle share_of(std::vector<double> seconds, double work, double peak) {
+  for (double& one : seconds) one = work / one / peak;
+  return middle_of(seconds);
 }
 
 struct Shape {
@@ -80,20 +87,20 @@ Sgemm load_openblas(const std::string& given, int threads) {
 }
 
 template <class Word>
-double ours(const Shape& shape, const std::vector<float>& a, const std::vector<float>& b,
-            std::vector<float>& c) {
+std::vector<double> ours(const Shape& shape, const std::vector<float>& a, const std::vector<float>& b,
+                         std::vector<float>& c) {
   const auto [name, m, n, k, transposed] = shape;
   const size_t size =
       std::is_same_v<Word, float> ? adjudge::packed_floats(n, k) : adjudge::packed_words(n, k);
   std::vector<Word> packed(size);
   adjudge::pack(b.data(), k, 1, n, k, packed.data());
-  return best_seconds([&] {
+  return seconds_of_runs([&] {
     adjudge::gemm(m, n, k, a.data(), transposed ? 1 : k, transposed ? m : 1, packed.data(), c.data(), n,
                   Store::assign);
   });
 }
 
-int run(int threads, int64_t tokens, const std::string& library) {
+int run(int threads, int64_t tokens, const std::string& library, const std::string& json) {
   adjudge::set_threads(threads);
   std::printf("instruction set %s, %d threads, bfloat16 %s\n", adjudge::instruction_set(), threads,
               adjudge::computes_bfloat16() ? "in hardware" : "by f32 arithmetic");
@@ -115,6 +122,7 @@ int run(int threads, int64_t tokens, const std::string& library) {
       {"decode: head", 32, 49152, 576, false},
       {"decode, one row: head", 1, 49152, 576, false},
   };
+  std::vector<Figure> figures;
   for (const Shape& shape : shapes) {
     const auto [name, m, n, k, transposed] = shape;
     const std::vector<float> a = numbers(m * k), b = numbers(n * k);
@@ -122,34 +130,42 @@ int run(int threads, int64_t tokens, const std::string& library) {
     const double work = 2e-9 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
     const double peak = peak_flops_f32(threads) / 1e9;
     const double peak_bfloat16 = peak_flops_bfloat16(threads) / 1e9;
-    const double f32 = work / ours<float>(shape, a, b, c);
-    const double bfloat16 = work / ours<uint32_t>(shape, a, b, c);
+    const double peak_wide = peak_bfloat16 > 0 ? peak_bfloat16 : peak;
+    const std::vector<double> f32_runs = ours<float>(shape, a, b, c);
+    const std::vector<double> bfloat16_runs = ours<uint32_t>(shape, a, b, c);
+    const double f32 = work / best_of(f32_runs), bfloat16 = work / best_of(bfloat16_runs);
+    if (peak > 0) {
+      figures.push_back({std::string(name) + ", f32", share_of(f32_runs, work, peak), peak});
+      figures.push_back(
+          {std::string(name) + ", bfloat16", share_of(bfloat16_runs, work, peak_wide), peak_wide});
+    }
     std::printf("%-24s %6ld %6ld %6ld %9.0f", name, static_cast<long>(m), static_cast<long>(n),
                 static_cast<long>(k), peak);
     std::printf(" %6.0f (%3.0f %%)", f32, 100 * f32 / peak);
-    std::printf(" %6.0f (%3.0f %%)", bfloat16, 100 * bfloat16 / (peak_bfloat16 > 0 ? peak_bfloat16 : peak));
+    std::printf(" %6.0f (%3.0f %%)", bfloat16, 100 * bfloat16 / peak_wide);
     if (sgemm) {
       const int rows = static_cast<int>(m), columns = static_cast<int>(n), depth = static_cast<int>(k);
-      const double seconds = best_seconds([&] {
+      const double seconds = best_of(seconds_of_runs([&] {
         sgemm(101, transposed ? 112 : 111, 112, rows, columns, depth, 1.0f, a.data(),
               transposed ? rows : depth, b.data(), depth, 0.0f, c.data(), columns);
-      });
+      }));
       std::printf(" %10.0f", work / seconds);
     }
     std::printf("\n");
   }
-  return 0;
+  return json.empty() || write_figures(json, threads, "of peak", figures) ? 0 : 1;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
   if (count < 3 || std::atoi(arguments[1]) < 1 || std::atoi(arguments[2]) < 1) {
-    std::fprintf(stderr, "usage: bench_gemm THREADS TOKENS [OPENBLAS_LIBRARY]\n");
+    std::fprintf(stderr, "usage: bench_gemm THREADS TOKENS [OPENBLAS_LIBRARY [JSON_FILE]]\n");
     return 2;
   }
   try {
-    return run(std::atoi(arguments[1]), std::atoi(arguments[2]), count > 3 ? arguments[3] : "");
+    return run(std::atoi(arguments[1]), std::atoi(arguments[2]), count > 3 ? arguments[3] : "",
+               count > 4 ? arguments[4] : "");
   } catch (const adjudge::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

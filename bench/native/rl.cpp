@@ -10,11 +10,11 @@
 #include "native/core/error.h"
 #include "native/core/thread_pool.h"
 #include "native/cpu/gemm.h"
+#include "figures.h"
 #include "rl_advantages.h"
 #include "rl_losses.h"
 #include "rl_q.h"
 #include "rl_rows.h"
-#include "timing.h"
 
 namespace {
 
@@ -34,11 +34,6 @@ struct Options {
   double size = 1;
   std::string only;
   std::string json;
-};
-
-struct Figure {
-  std::string name;
-  Middle share;
 };
 
 // Read alone, over one array of 1 GiB: the most that the memory gives.
@@ -87,21 +82,7 @@ Figure measure(const NamedCase& named, const Options& options, double peak) {
               gigabytes, kernel * 1e3, gigabytes / kernel, gigabytes / floor, floors[best - 1].stores,
               100 * share.value, 100 * share.low, 100 * share.high, 100 * gigabytes / kernel / peak);
   std::fflush(stdout);
-  return {named.name, share};
-}
-
-bool write_json(const Options& options, double peak, const std::vector<Figure>& figures) {
-  std::FILE* file = std::fopen(options.json.c_str(), "w");
-  if (!file) return false;
-  std::fprintf(file, "{\"isa\":\"%s\",\"threads\":%d,\"bandwidth\":%.3f,\"figures\":[",
-               adjudge::instruction_set(), options.threads, peak);
-  for (size_t i = 0; i < figures.size(); i++) {
-    const auto& [name, share] = figures[i];
-    std::fprintf(file, "%s{\"name\":\"%s\",\"value\":%.4f,\"low\":%.4f,\"high\":%.4f,\"unit\":\"of floor\"}",
-                 i > 0 ? "," : "", name.c_str(), share.value, share.low, share.high);
-  }
-  std::fprintf(file, "]}\n");
-  return std::fclose(file) == 0;
+  return {named.name, share, gigabytes / floor};
 }
 
 int run(const Options& options) {
@@ -127,10 +108,7 @@ int run(const Options& options) {
     if (terminal) std::fprintf(stderr, "%zu of %zu: %s ...\r", i + 1, cases.size(), cases[i].name.c_str());
     figures.push_back(measure(cases[i], options, peak));
   }
-  if (!options.json.empty() && !write_json(options, peak, figures)) {
-    std::fprintf(stderr, "--json %s: cannot be written\n", options.json.c_str());
-    return 1;
-  }
+  if (!options.json.empty() && !write_figures(options.json, options.threads, "of floor", figures)) return 1;
   return 0;
 }
 

@@ -1,9 +1,14 @@
-/** A process that does one step whenever it is told to, and its memory. */
+/** A process that answers whenever it is asked, and its memory. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import type { StepResult } from './task.js'
+
+/** The environment of a peer: a forced OpenBLAS kernel would hold it back; its own choice is the best one. */
+export function peerEnvironment(threads: number): NodeJS.ProcessEnv {
+  const { OPENBLAS_CORETYPE: _type, OPENBLAS_L2_SIZE: _size, ...env } = process.env
+  return { ...env, OMP_NUM_THREADS: String(threads), TOKENIZERS_PARALLELISM: 'false', HF_HUB_OFFLINE: '1' }
+}
 
 export interface ContenderCommand {
   name: string
@@ -22,9 +27,9 @@ function statusBytes(pid: number, field: string): number {
   }
 }
 
-/** Speaks one JSON object a line: the child says `{"ready": "..."}`, then answers each `step` with a StepResult. */
-export class Contender {
-  readonly results: StepResult[] = []
+/** The child says `{"ready": "..."}`, then answers each line it gets with one JSON object a line. */
+export class Contender<Answer> {
+  readonly results: Answer[] = []
   /** Highest anonymous memory seen, in bytes, looked at every 10 ms. */
   peakAnonymous = 0
   /** Highest memory of all kinds (VmHWM), mapped files included. */
@@ -47,10 +52,10 @@ export class Contender {
   }
 
   /** Resolves when the process has loaded its model. */
-  static async start({ name, command, args, env }: ContenderCommand): Promise<Contender> {
+  static async start<Answer>({ name, command, args, env }: ContenderCommand): Promise<Contender<Answer>> {
     const child = spawn(command, args, { env })
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error as Error))])
-    const contender = new Contender(name, child)
+    const contender = new Contender<Answer>(name, child)
     try {
       contender.description = (await contender.receive<{ ready: string }>()).ready
       return contender
@@ -60,14 +65,14 @@ export class Contender {
     }
   }
 
-  async step(): Promise<StepResult> {
-    this.child.stdin.write('step\n')
-    return this.receive<StepResult>()
+  async ask(line: string): Promise<Answer> {
+    this.child.stdin.write(`${line}\n`)
+    return this.receive<Answer>()
   }
 
   /** A step that counts. */
-  async measure(): Promise<StepResult> {
-    const result = await this.step()
+  async measure(line: string): Promise<Answer> {
+    const result = await this.ask(line)
     this.results.push(result)
     return result
   }
