@@ -20,7 +20,14 @@ std::size_t least_bytes() {
   return bytes;
 }
 
+thread_local Choice current = Choice::automatic;
+
 }  // namespace
+
+Choice chosen() { return current; }
+
+ChoiceScope::ChoiceScope(Choice choice) : before_(current) { current = choice; }
+ChoiceScope::~ChoiceScope() { current = before_; }
 
 Choice choice_of(std::string_view word) {
   if (word == "auto") return Choice::automatic;

@@ -12,6 +12,21 @@ enum class Choice { automatic, cpu, cuda };
 // auto, cpu or cuda. Throws Error ARGUMENT_INVALID for another word.
 Choice choice_of(std::string_view word);
 
+// What the call that runs on this thread asked for, between the boundary that reads it and the kernel that
+// follows it; `automatic` outside of any scope.
+Choice chosen();
+
+class ChoiceScope {
+ public:
+  explicit ChoiceScope(Choice choice);
+  ~ChoiceScope();
+  ChoiceScope(const ChoiceScope&) = delete;
+  ChoiceScope& operator=(const ChoiceScope&) = delete;
+
+ private:
+  Choice before_;
+};
+
 // Arrays of the host cross a bus of a few ten GB/s to the device and back, while the processor reads them at
 // the speed of its memory. So `auto` needs a call of at least this many bytes, in and out together;
 // ADJUDGE_CUDA_AUTO_BYTES is another number. scripts/check-gpu measures both sides on a GPU.

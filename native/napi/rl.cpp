@@ -1,7 +1,7 @@
 // The policy loss and the exact objective for JavaScript. Float32Array and Float64Array alike, but all
 // floating arrays of one call have the same type; src/rl converts, and says what is missing, first.
 #include "../rl/exact.h"
-#include "../rl/policy_loss.h"
+#include "../device/rl.h"
 
 #include <cmath>
 
@@ -115,7 +115,8 @@ void policy_loss(rl::LossRule rule, const Call& call, double* numbers) {
   call.check_finite<Float>(at.at("importanceWeights"), all_weights ? nullptr : batch.mask);
   call.check_finite<Float>(at.at("advantages"), batch.advantages_per_token ? batch.mask : nullptr);
   check_cancelled();
-  const rl::LossValue value = rl::policy_loss(rule, batch, gradients, entropy_gradients);
+  const rl::LossValue value =
+      device::policy_loss(device::chosen(), rule, batch, gradients, entropy_gradients);
   const rl::LossMetrics& metrics = value.metrics;
   write_numbers(numbers,
                 {value.loss,          metrics.tokens,     metrics.sequences,      metrics.clip_low,
@@ -175,6 +176,7 @@ void register_rl(Napi::Env env, Napi::Object exports) {
   });
   export_rl_call(env, exports, "rlExactObjective", exact_signature, 8, [](const Napi::Object& from) {
     return either_type([rule = exact_rule(from)](const Call& call, double* numbers, auto type) {
+      device::refuse_without_kernel(device::chosen(), "exactObjective");
       exact_objective<decltype(type)>(rule, call, numbers);
     });
   });

@@ -1,5 +1,5 @@
 // Advantages for JavaScript, by the rules of src/rl/advantages.ts.
-#include "../rl/advantage.h"
+#include "../device/rl.h"
 
 #include <cmath>
 #include <string>
@@ -201,7 +201,8 @@ void advantages(const Rule& rule, const Call& call, double* numbers) {
   auto* returns = rule.advantage.estimator == rl::Estimator::gae
                       ? call.written<Float>(at.at("returns"), tokens)
                       : nullptr;
-  const rl::AdvantageMetrics metrics = rl::compute_advantages(rule.advantage, batch, values, returns);
+  const rl::AdvantageMetrics metrics =
+      device::compute_advantages(device::chosen(), rule.advantage, batch, values, returns);
   write_numbers(numbers, {metrics.reward, metrics.reward_std, metrics.frac_reward_zero_std,
                           static_cast<double>(metrics.dead_groups),
                           static_cast<double>(metrics.scored_groups), static_cast<double>(metrics.unscored)});

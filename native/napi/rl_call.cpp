@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "../device/choice.h"
 #include "../rl/finite.h"
 
 namespace adjudge {
@@ -176,6 +177,7 @@ namespace {
 struct Kernel {
   const Signature* signature;
   std::size_t numbers;
+  device::Choice device;
   CallWork work;
 };
 
@@ -209,6 +211,7 @@ napi_value start(napi_env env, const SharedKernel& kernel, const Call& call, dou
       const std::shared_ptr<Lease> held = std::move(lease);
       const CancelScope scope(running.cancelled());
       check_cancelled();
+      const device::ChoiceScope device(kernel->device);
       kernel->work(call, numbers);
     }
     return Job::Result();
@@ -235,6 +238,7 @@ napi_value call_kernel(napi_env env, napi_callback_info info) {
     call.read(env, values.data() + 2, count - 2);
     if (asynchronous) return start(env, kernel, call, numbers, values.data() + 1, count - 1);
     if (any_lease()) check_free(call.ranges());
+    const device::ChoiceScope device(kernel->device);
     kernel->work(call, numbers);
   } catch (const Error& error) {
     napi_throw_error(env, error.code.c_str(), error.what());
@@ -264,6 +268,13 @@ Napi::Value function_of(napi_env env, SharedKernel kernel) {
   return {env, function};
 }
 
+// Of a rule; absent: auto.
+device::Choice device_of(const Napi::Object& rule) {
+  const Napi::Value value = rule.Get("device");
+  if (rl_arguments::absent(value)) return device::Choice::automatic;
+  return device::choice_of(value.IsString() ? value.As<Napi::String>().Utf8Value() : "something else");
+}
+
 }  // namespace
 
 void export_rl_call(Napi::Env env, Napi::Object exports, const char* name, const Signature& signature,
@@ -271,8 +282,9 @@ void export_rl_call(Napi::Env env, Napi::Object exports, const char* name, const
   auto prepare = [signature = &signature, numbers, rule = std::move(rule)](const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
       if (info.Length() < 1 || !info[0].IsObject()) rl_arguments::invalid("rule", "an object");
+      const auto from = info[0].As<Napi::Object>();
       return function_of(info.Env(), std::make_shared<const Kernel>(
-                                         Kernel{signature, numbers, rule(info[0].As<Napi::Object>())}));
+                                         Kernel{signature, numbers, device_of(from), rule(from)}));
     });
   };
   exports.Set(name, Napi::Function::New(env, prepare, name));

@@ -136,7 +136,8 @@ using CallWork = std::function<void(const Call&, double* numbers)>;
 // Reads a rule.
 using CallRule = std::function<CallWork(const Napi::Object& rule)>;
 
-// Exports name(rule), which reads the rule and returns kernel(asynchronous, numbers, ...arguments):
+// Exports name(rule), which reads the rule and, as its key `device`, what it is to be computed on
+// (device::chosen() while the work runs), and returns kernel(asynchronous, numbers, ...arguments):
 // `numbers` is a Float64Array of `numbers` elements; an asynchronous call returns a promise with cancel().
 void export_rl_call(Napi::Env env, Napi::Object exports, const char* name, const Signature& signature,
                     std::size_t numbers, CallRule rule);

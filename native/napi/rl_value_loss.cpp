@@ -1,5 +1,5 @@
 // The critic's loss for JavaScript.
-#include "../rl/value_loss.h"
+#include "../device/rl.h"
 
 #include <cmath>
 
@@ -42,7 +42,7 @@ void value_loss(rl::ValueRule rule, const Call& call, double* numbers) {
   call.check_finite<Float>(at.at("oldValues"), batch.mask);
   call.check_finite<Float>(at.at("returns"), batch.mask);
   check_cancelled();
-  const rl::ValueLossResult result = rl::value_loss(rule, batch, gradients);
+  const rl::ValueLossResult result = device::value_loss(device::chosen(), rule, batch, gradients);
   const rl::ValueMetrics& metrics = result.metrics;
   write_numbers(numbers, {result.loss, metrics.tokens, metrics.sequences, metrics.clip_fraction,
                           metrics.value, metrics.value_error, metrics.returns, metrics.explained_variance});

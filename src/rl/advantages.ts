@@ -2,7 +2,7 @@
 import { AdjudgeError } from '../errors.js'
 import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
 import { klRule } from './kl.js'
-import { preparedCall, rlCall, type Bound, type Prepared, type RlCall } from './prepared.js'
+import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from './prepared.js'
 import { resolveAlgorithm } from './resolve.js'
 import type { Algorithm, AlgorithmOptions, FloatArray } from './types.js'
 
@@ -203,7 +203,7 @@ type AdvantageNumbers = readonly [
   unscored: number
 ]
 
-function prepareAdvantages(algorithm: Algorithm): Prepared<AdvantageInput, Advantages> {
+function prepareAdvantages(algorithm: Algorithm, device: Device | undefined): Prepared<AdvantageInput, Advantages> {
   const rule = algorithm.advantage
   if (rule.estimator === 'exact') {
     throw new AdjudgeError('ARGUMENT_INVALID', 'advantages: the exact estimator samples nothing; call exactObjective')
@@ -212,6 +212,7 @@ function prepareAdvantages(algorithm: Algorithm): Prepared<AdvantageInput, Advan
   const kernel = callKernel((kernels) =>
     kernels.rlAdvantages({
       ...rule,
+      device,
       clipLow: rule.rewardClip?.[0] ?? null,
       clipHigh: rule.rewardClip?.[1] ?? null,
       clipPlace: rule.rewardClipPlace,

@@ -1,6 +1,6 @@
 /** The exact estimator: a closed set of answers, each judged once, the gradient summed over the set. */
 import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
-import { preparedCall, rlCall, type Bound, type Prepared, type RlCall } from './prepared.js'
+import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from './prepared.js'
 import { resolveAlgorithm } from './resolve.js'
 import type { Algorithm, AlgorithmOptions, FloatArray } from './types.js'
 
@@ -84,9 +84,10 @@ type ExactNumbers = readonly [
   unscored: number
 ]
 
-function prepareExact(algorithm: Algorithm): Prepared<ExactInput, ExactObjective> {
+function prepareExact(algorithm: Algorithm, device: Device | undefined): Prepared<ExactInput, ExactObjective> {
   const kernel = callKernel((kernels) =>
     kernels.rlExactObjective({
+      device,
       weights: algorithm.advantage.exactWeights,
       baseline: algorithm.advantage.baseline === 'none' ? 'none' : 'expected',
       klCoefficient: algorithm.kl.coefficient,

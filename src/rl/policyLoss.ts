@@ -3,7 +3,7 @@ import { AdjudgeError } from '../errors.js'
 import { constantOf } from './aggregation.js'
 import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
 import { klRule } from './kl.js'
-import { preparedCall, rlCall, type Bound, type Prepared, type RlCall } from './prepared.js'
+import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from './prepared.js'
 import { resolveAlgorithm } from './resolve.js'
 import type { Algorithm, AlgorithmOptions, FloatArray } from './types.js'
 
@@ -200,9 +200,9 @@ function metricsOf(numbers: LossNumbers): PolicyLossMetrics {
   }
 }
 
-function prepareLoss(algorithm: Algorithm): Prepared<PolicyLossInput, PolicyLoss> {
+function prepareLoss(algorithm: Algorithm, device: Device | undefined): Prepared<PolicyLossInput, PolicyLoss> {
   const { kind } = algorithm.loss
-  const kernel = callKernel((kernels) => kernels.rlPolicyLoss(lossRule(algorithm)))
+  const kernel = callKernel((kernels) => kernels.rlPolicyLoss({ ...lossRule(algorithm), device }))
   return preparedCall(
     kernel,
     20,

@@ -4,6 +4,21 @@ import { callJob, fromNative } from '../binding/errors.js'
 import { AdjudgeError } from '../errors.js'
 import type { NativeKernel } from './nativeKernel.js'
 
+/**
+ * What computes a call. `cuda` takes Float32Array, copies the arrays to the GPU and the results back; both agree to
+ * 1e-5 · (1 + |value|). `auto` is the processor, unless a GPU can be used and the arrays of the call are 256 MiB or more
+ * (ADJUDGE_CUDA_AUTO_BYTES: another number of bytes).
+ */
+export type Device = 'auto' | 'cpu' | 'cuda'
+
+export interface DeviceOptions {
+  /**
+   * Default `auto`. `cuda` rejects with `DEVICE_UNAVAILABLE` where no GPU can be used (the message says why),
+   * `DEVICE_UNSUPPORTED` for a rule without a CUDA kernel or a Float64Array, `DEVICE_MEMORY`, `DEVICE_FAILED`.
+   */
+  device?: Device
+}
+
 export interface AsyncOptions {
   /** Ends the work at its next stage (a check of an array, the kernel); the promise rejects with `CANCELLED`. */
   signal?: AbortSignal
@@ -29,11 +44,11 @@ export interface Prepared<Input, Result> {
 
 /** A call in its three forms. `Options` is what {@link RlCall.prepare} completes and validates. */
 export interface RlCall<Spec, Options, Input, Result> {
-  (spec: Spec, input: Input): Result
+  (spec: Spec, input: Input, options?: DeviceOptions): Result
   /** The same on the engine's threads, see {@link Prepared.async}. */
-  async(spec: Spec, input: Input, options?: AsyncOptions): Promise<Result>
+  async(spec: Spec, input: Input, options?: AsyncOptions & DeviceOptions): Promise<Result>
   /** Validates and reads the rule once, for a loop. A preset's name or a partial record will do. */
-  prepare(options: Options): Prepared<Input, Result>
+  prepare(spec: Options, options?: DeviceOptions): Prepared<Input, Result>
 }
 
 /** The arguments of one kernel call by position, those that are written last, and what the result is made of. */
@@ -89,13 +104,17 @@ export function preparedCall<Input, Output, Result>(
   return Object.assign(call, { async: later })
 }
 
-/** The three forms of a call on a rule. */
+/**
+ * The three forms of a call on a rule.
+ * @param prepare passes `device` on as a key of the rule that the addon reads.
+ */
 export function rlCall<Spec, Options, Input, Result>(
-  prepare: (spec: Spec) => Prepared<Input, Result>,
+  prepare: (spec: Spec, device: Device | undefined) => Prepared<Input, Result>,
   resolve: (options: Options) => Spec
 ): RlCall<Spec, Options, Input, Result> {
-  return Object.assign((spec: Spec, input: Input) => prepare(spec)(input), {
-    prepare: (options: Options) => prepare(resolve(options)),
-    async: async (spec: Spec, input: Input, options?: AsyncOptions) => prepare(spec).async(input, options)
+  return Object.assign((spec: Spec, input: Input, options?: DeviceOptions) => prepare(spec, options?.device)(input), {
+    prepare: (spec: Options, options?: DeviceOptions) => prepare(resolve(spec), options?.device),
+    async: async (spec: Spec, input: Input, options?: AsyncOptions & DeviceOptions) =>
+      prepare(spec, options?.device).async(input, options)
   })
 }

@@ -3,7 +3,7 @@ import { Type, type Static } from '@sinclair/typebox'
 import { AdjudgeError } from '../errors.js'
 import { constantOf } from './aggregation.js'
 import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
-import { preparedCall, rlCall, type Bound, type Prepared, type RlCall } from './prepared.js'
+import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from './prepared.js'
 import { resolveRecord, type RecordKind } from './record.js'
 import type { FloatArray, Partially } from './types.js'
 
@@ -150,8 +150,8 @@ type ValueNumbers = readonly [
   explainedVariance: number
 ]
 
-function prepareLoss(spec: ValueSpec): Prepared<ValueLossInput, ValueLoss> {
-  const kernel = callKernel((kernels) => kernels.rlValueLoss(spec))
+function prepareLoss(spec: ValueSpec, device: Device | undefined): Prepared<ValueLossInput, ValueLoss> {
+  const kernel = callKernel((kernels) => kernels.rlValueLoss({ ...spec, device }))
   return preparedCall(
     kernel,
     8,
