@@ -35,6 +35,8 @@ export class Contender<Answer> {
   /** Highest memory of all kinds (VmHWM), mapped files included. */
   peakResident = 0
   description = ''
+  /** What it can be asked, where it says so. */
+  cases: string[] = []
   private readonly lines: AsyncIterator<string>
   private readonly watch: NodeJS.Timeout
   private errors = ''
@@ -57,7 +59,9 @@ export class Contender<Answer> {
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error as Error))])
     const contender = new Contender<Answer>(name, child)
     try {
-      contender.description = (await contender.receive<{ ready: string }>()).ready
+      const { ready, cases = [] } = await contender.receive<{ ready: string; cases?: string[] }>()
+      contender.description = ready
+      contender.cases = cases
       return contender
     } catch (error) {
       await contender.end()
@@ -87,11 +91,11 @@ export class Contender<Answer> {
   }
 
   /** The next line that is JSON: what libraries print on the way is passed over. */
-  private async receive<T>(): Promise<T> {
+  private async receive<Line>(): Promise<Line> {
     for (;;) {
       const line = await this.lines.next()
       if (line.done) throw new Error(`${this.name} ended before it answered:\n${this.errors}`)
-      if (line.value.startsWith('{')) return JSON.parse(line.value) as T
+      if (line.value.startsWith('{')) return JSON.parse(line.value) as Line
     }
   }
 }

@@ -34,10 +34,12 @@ export function ragged(total: number, longest: number, seed: number): Int32Array
   return Int32Array.from(boundaries)
 }
 
-/** @throws Error where two results differ by more than `tolerance` · (1 + |value|): then one is not the other's work. */
+/** @throws Error where two results differ by more than `tolerance` of the largest: then one is not the other's work. */
 export function mustAgree(what: string, ours: ArrayLike<number>, theirs: ArrayLike<number>, tolerance = 1e-3): void {
+  let largest = 0
+  for (let i = 0; i < theirs.length; i++) largest = Math.max(largest, Math.abs(theirs[i]!))
   for (let i = 0; i < theirs.length; i++) {
-    if (Math.abs(ours[i]! - theirs[i]!) <= tolerance * (1 + Math.abs(theirs[i]!))) continue
+    if (Math.abs(ours[i]! - theirs[i]!) <= tolerance * largest) continue
     throw new Error(`${what}: element ${i} is ${ours[i]}, expected about ${theirs[i]}`)
   }
 }

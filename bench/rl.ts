@@ -69,11 +69,13 @@ const plainName = (name: string): string => `${name}, plain JavaScript`
 function groupAdvantages(completions: number): Pair {
   const [rewards, groupOffsets] = [uniforms(completions, 1), even(1, completions)]
   const out = new Float32Array(completions)
-  const ours = () => advantages(grpo, { rewards, groupOffsets })
+  const prepared = advantages.prepare(grpo)
+  const given = { advantages: new Float32Array(completions) }
+  const ours = () => prepared({ rewards, groupOffsets, out: given })
   const plain = () => plainAdvantages(rewards, groupOffsets, out)
   plain()
   mustAgree('advantages', ours().advantages, out)
-  return { name: `advantages of ${completions}`, ours, plain, small: true }
+  return { name: `advantages of ${completions}, prepared`, ours, plain, small: true }
 }
 
 function batchOf(cuSeqlens: Int32Array): PlainBatch {
@@ -91,11 +93,13 @@ function batchOf(cuSeqlens: Int32Array): PlainBatch {
 function groupLoss(completions: number, length: number): Pair {
   const batch = batchOf(even(completions, length))
   const gradients = new Float32Array(batch.logProbs.length)
-  const ours = () => policyLoss(grpo, batch)
+  const prepared = policyLoss.prepare(grpo)
+  const out = { logProbGradients: new Float32Array(gradients.length) }
+  const ours = () => prepared({ ...batch, out })
   const plain = () => plainPolicyLoss(batch, beta, gradients)
   mustAgree('policyLoss', [ours().loss], [plain()])
   mustAgree('policyLoss', ours().logProbGradients, gradients)
-  return { name: `policyLoss of ${completions} x ${length} tokens`, ours, plain, small: true }
+  return { name: `policyLoss of ${completions} x ${length} tokens, prepared`, ours, plain, small: true }
 }
 
 function replay(capacity: number): Pair {
@@ -162,7 +166,7 @@ const largeBatches: Large[] = [
       const out = new Float32Array(completions)
       return {
         bytes: 8 * completions + 4 * groupOffsets.length,
-        ours: () => advantages(grpo, { rewards, groupOffsets }),
+        ours: () => advantages(grpo, { rewards, groupOffsets, out: { advantages: out } }),
         plain: () => plainAdvantages(rewards, groupOffsets, out)
       }
     }
@@ -175,7 +179,7 @@ const largeBatches: Large[] = [
       const gradients = new Float32Array(batch.logProbs.length)
       return {
         bytes: 16 * gradients.length,
-        ours: () => policyLoss(grpo, batch),
+        ours: () => policyLoss(grpo, { ...batch, out: { logProbGradients: gradients } }),
         plain: () => plainPolicyLoss(batch, beta, gradients)
       }
     }

@@ -25,6 +25,11 @@ const suites: Record<string, Entry> = {
     load: () => import('./rl.js'),
     byDefault: true
   },
+  peers: {
+    about: 'the torch code of TRL and verl on the same inputs, in turns with ours',
+    load: () => import('./peers/main.js'),
+    byDefault: true
+  },
   javascript: {
     about: 'what runs in JavaScript: tokenizer, chat template, graders',
     load: () => import('./javascript.js'),
