@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Figure, Figures } from '../ledger/record.js'
@@ -20,6 +20,9 @@ const help = `npm run bench -- grpo-step MODEL_FOLDER [options]
   --peer-python PATH              a Python with torch, transformers and trl, for example a venv's bin/python
   --peer-settings LIST            dtype:micro-batch, ... (float32:32,bfloat16:8); 0 = no micro-batches
   --json FILE                     every step's figures`
+
+/** Options that change what is measured. */
+const taskOptions = ['--threads', '--prompts', '--completions', '--max-tokens']
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
@@ -68,7 +71,10 @@ export async function main(args: string[]): Promise<Figures | undefined> {
       report.push(...(await compare(commands, count('rounds'), count('warm-up'), figures)))
     }
     if (values.json) writeFileSync(values.json, JSON.stringify(report, null, 2) + '\n')
-    return figures
+    // The ledger compares the task as it is by default; another model is another figure.
+    const modelName = basename(resolve(model))
+    if (args.some((one) => taskOptions.includes(one.split('=')[0]!))) return undefined
+    return Object.fromEntries(Object.entries(figures).map(([name, figure]) => [`${modelName}: ${name}`, figure]))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -119,7 +125,7 @@ async function compare(
   }
   for (const contender of contenders) print(contender)
   const [first, ...others] = contenders
-  for (const other of others) figures[`${other.name} / ${first!.name}`] = printRatio(first!, other)
+  for (const other of others) figures[`${other.name} / ${first!.name}, one step`] = printRatio(first!, other)
   return contenders.map(({ name, description, results, peakAnonymous, peakResident }) => ({
     name,
     description,
