@@ -1,0 +1,7 @@
+#include "native/cpu/logits_row.h"
+
+namespace adjudge {
+
+const LogitsRowKernel logits_row_avx512 = logits_row_body;
+
+}  // namespace adjudge
