@@ -81,7 +81,7 @@ SIMT_KERNEL gae_kernel(Coefficients rule, GaeRows rows, float* advantages, float
     }
     // The value after the thread's last token: of the next step in the row.
     const float after_last = nearest_from_right(leading, any, carried_value);
-    Affine map;
+    Affine map = unchanged();
     double next = after_last;
     for (int k = per_thread - 1; k >= 0; --k) {
       if (!inside[k] || (rule.skip_masked && !counted[k])) continue;
@@ -125,8 +125,7 @@ int gae_threads(std::int64_t tokens, std::int64_t rows) {
 
 void enqueue_gae(Enqueue& enqueue, int threads, const rl::GaeRule& rule, const GaeRows& rows,
                  float* advantages, float* returns) {
-  const Coefficients coefficients{static_cast<float>(rule.gamma),
-                                  static_cast<float>(rule.gamma * rule.lambda), rule.skip_masked};
+  const Coefficients coefficients{rule.gamma, rule.gamma * rule.lambda, rule.skip_masked};
   enqueue.with(ADJUDGE_NAMED(gae_kernel), {rows.rows, threads, 0}, coefficients, rows, advantages, returns);
 }
 

@@ -14,6 +14,7 @@ Kernels every_kernel() {
 #else
   table.name = "cuda";
 #endif
+  add_advantages(table);
   add_gae(table);
   return table;
 }

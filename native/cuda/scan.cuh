@@ -7,9 +7,11 @@ namespace adjudge::cuda {
 
 // x -> sum + decay x. In f64: over thousands of tokens the roundings of a decay near 1 add up.
 struct Affine {
-  double sum = 0;
-  double decay = 1;
+  double sum;
+  double decay;
 };
+
+SIMT_DEVICE Affine unchanged() { return {0, 1}; }
 
 // First `inner`, then `outer`.
 SIMT_DEVICE Affine after(Affine outer, Affine inner) {
@@ -21,8 +23,8 @@ SIMT_DEVICE Affine shuffle_down(Affine value, int distance) {
 }
 
 // What enters a thread's own map from all threads of higher number, with `carry` entering the last one.
-// `carry` becomes what leaves thread 0. All threads of the
-// block call it.
+// `carry` becomes what leaves thread 0. All threads of the block call
+// it.
 SIMT_DEVICE double scan_from_right(Affine own, double& carry) {
   SIMT_SHARED Affine warp_maps[simt::warp_size];
   Affine inclusive = own;
@@ -31,7 +33,7 @@ SIMT_DEVICE double scan_from_right(Affine own, double& carry) {
     if (simt::lane() + distance < simt::warp_size) inclusive = after(inclusive, right);
   }
   Affine exclusive = shuffle_down(inclusive, 1);
-  if (simt::lane() == simt::warp_size - 1) exclusive = Affine{};
+  if (simt::lane() == simt::warp_size - 1) exclusive = unchanged();
   if (simt::lane() == 0) warp_maps[simt::warp()] = inclusive;
   simt::block_barrier();
   double value = carry;

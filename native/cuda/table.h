@@ -5,6 +5,7 @@
 
 namespace adjudge::cuda {
 
+void add_advantages(Kernels& table);
 void add_gae(Kernels& table);
 
 }  // namespace adjudge::cuda
