@@ -10,6 +10,7 @@ import {
   type ExactObjective,
   type PolicyLossMetrics
 } from '../rl/index.js'
+import { joinRows, offsetsOf, splitRows } from '../rl/ragged.js'
 import type { Group } from './types.js'
 
 /** Rewards per group and completion; null = unscored. With several reward functions: a list of them each. */
@@ -69,28 +70,13 @@ function flattenRewards(groups: Group[], rewards: Rewards): FlatRewards {
   }
 }
 
-const offsetsOf = (lengths: number[]): Int32Array => {
-  const offsets = new Int32Array(lengths.length + 1)
-  lengths.forEach((length, index) => (offsets[index + 1] = offsets[index]! + length))
-  return offsets
-}
-
-function join(arrays: Float32Array[], offsets: Int32Array): Float32Array {
-  const flat = new Float32Array(offsets.at(-1)!)
-  arrays.forEach((array, index) => flat.set(array, offsets[index]))
-  return flat
-}
-
 /** Loss and its derivative for every token's log-prob and entropy. */
 export function objectiveOf(input: ObjectiveInput): Objective {
   const { groups, algorithm } = input
   const { rewards, scored, functions } = flattenRewards(groups, input.rewards)
   const groupOffsets = offsetsOf(groups.map((group) => group.completions.length))
   const cuSeqlens = offsetsOf(groups.flatMap((group) => group.completions.map(({ tokens }) => tokens.length)))
-  const split = (flat: ArrayLike<number>): Float32Array[] => {
-    const typed = Float32Array.from(flat)
-    return Array.from(cuSeqlens.subarray(1), (end, index) => typed.slice(cuSeqlens[index], end))
-  }
+  const split = (flat: ArrayLike<number>): Float32Array[] => splitRows(flat, cuSeqlens)
   if (algorithm.advantage.estimator === 'exact') {
     if (functions !== 1) throw new AdjudgeError('ARGUMENT_INVALID', 'rewards: the exact estimator takes one per answer')
     const sums = (arrays: Float32Array[]) => Float64Array.from(arrays, (array) => array.reduce((a, b) => a + b, 0))
@@ -107,9 +93,9 @@ export function objectiveOf(input: ObjectiveInput): Objective {
       metrics: exact.metrics
     }
   }
-  const flat = (arrays: Float32Array[] | undefined) => arrays && join(arrays, cuSeqlens)
-  const logProbs = join(input.logProbs, cuSeqlens)
-  const oldLogProbs = input.oldLogProbs === input.logProbs ? logProbs : join(input.oldLogProbs, cuSeqlens)
+  const flat = (arrays: Float32Array[] | undefined) => arrays && joinRows(arrays, cuSeqlens)
+  const logProbs = joinRows(input.logProbs, cuSeqlens)
+  const oldLogProbs = input.oldLogProbs === input.logProbs ? logProbs : joinRows(input.oldLogProbs, cuSeqlens)
   const referenceLogProbs = flat(input.referenceLogProbs)
   const entropies = flat(input.entropies)
   const advantage = advantages(algorithm, {

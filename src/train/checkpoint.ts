@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { NativeDescription } from '../binding/native.js'
 import { AdjudgeError } from '../errors.js'
 import type { Policy } from '../policy/policy.js'
+import type { RewardStatisticsState } from '../rl/index.js'
 import { writeAtomic } from './files.js'
 
 export const checkpointFormat = 1
@@ -22,11 +23,20 @@ export interface RunState {
   seconds: number
   /** What `auto` chose when the run began: it goes on in the same, also on another processor. */
   dtype: NativeDescription['dtype']
+  /** What shaping carries from step to step; absent where it carries nothing. */
+  shaping?: ShapingState
+}
+
+export interface ShapingState {
+  /** Of all rewards so far, for reward.scale. */
+  statistics?: RewardStatisticsState
+  /** Where reward.adaptive_kl stands. */
+  klCoefficient?: number
 }
 
 export interface Checkpoint {
   state: RunState
-  /** A Transformers folder, or a PEFT folder where an adapter is trained. */
+  /** A Transformers folder, or a PEFT folder where an adapter is trained; heads lie in its folder `heads`. */
   model: string
   optimizer: string
   folder: string

@@ -9,6 +9,13 @@ import { preferencePresetNames, presetNames, resolveAlgorithm, type Algorithm } 
 import { nearestName } from '../rl/nearest.js'
 import { Choices } from './choices.js'
 import { preferenceOf, preferenceProblem } from './preference.js'
+import {
+  inSection,
+  reinforcementOf,
+  reinforcementProblems,
+  unusedProblems,
+  type Reinforcement
+} from './reinforcement.js'
 import { RunSchema, type RewardConfig, type RunConfig } from './schema.js'
 
 export interface LoadedConfig {
@@ -103,25 +110,15 @@ export function needsReference(config: RunConfig): boolean {
   return preferenceOf(config)?.preference.reference ?? algorithmOf(config).kl.coefficient > 0
 }
 
+/** The critic of a run, where its algorithm has one. Throws ALGORITHM_INVALID. */
+export function criticOf(config: RunConfig): Reinforcement['value'] {
+  if (config.algorithm.preset === 'sft' || preferenceOf(config)) return undefined
+  return reinforcementOf(config, algorithmOf(config)).value
+}
+
 const isRecord = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const sectionOf = (value: unknown): object => (isRecord(value) ? value : {})
-
-/** Why the loop cannot run an algorithm: it needs what only a caller of the library can give. */
-function unservedInput({ estimator, baseline }: Algorithm['advantage']): string | undefined {
-  const needs =
-    estimator === 'gae'
-      ? 'a critic’s values'
-      : baseline === 'given'
-        ? 'the reward of each prompt’s greedy completion'
-        : baseline === 'optimal_token'
-          ? 'the summed squared probabilities of each token'
-          : undefined
-  return (
-    needs &&
-    `this algorithm needs ${needs}, which a run does not compute; expected another preset, e.g. grpo, rloo, opo`
-  )
-}
 
 function algorithmProblems(config: RunConfig): Problem[] {
   if (config.algorithm.preset === 'sft') {
@@ -129,7 +126,8 @@ function algorithmProblems(config: RunConfig): Problem[] {
       return [{ path: '/rollout/choices', message: 'sft learns from given answers; remove rollout.choices' }]
     }
     const other = Object.keys(config.algorithm).find((key) => key !== 'preset')
-    return other ? [{ path: `/algorithm/${other}`, message: `sft has no ${other}; expected preset alone` }] : []
+    const wrong = { path: `/algorithm/${other}`, message: `sft has no ${other}; expected preset alone` }
+    return [...(other ? [wrong] : []), ...unusedProblems(config, 'sft learns from given answers')]
   }
   const { preset } = config.algorithm
   const presets = [...presetNames, ...preferencePresetNames, 'sft']
@@ -139,29 +137,35 @@ function algorithmProblems(config: RunConfig): Problem[] {
     return [{ path: '/algorithm/preset', message }]
   }
   try {
-    if (preferenceOf(config)) return [preferenceProblem(config, learnsFromGiven(config)) ?? []].flat()
+    if (preferenceOf(config)) {
+      const found = preferenceProblem(config, learnsFromGiven(config))
+      return [...(found ? [found] : []), ...unusedProblems(config, `${preset} learns from comparisons`)]
+    }
     if (learnsFromGiven(config)) {
       const message = `${preset} learns from answers of its own; expected data.completions: sampled, or a preset of preferences, e.g. dpo`
       return [{ path: '/data/completions', message }]
     }
-    const { advantage } = algorithmOf(config)
-    const unserved = unservedInput(advantage)
-    if (unserved) return [{ path: '/algorithm', message: unserved }]
-    const exact = advantage.estimator === 'exact'
+    const algorithm = algorithmOf(config)
+    const exact = algorithm.advantage.estimator === 'exact'
+    const problems = exact
+      ? unusedProblems(config, 'the exact estimator samples nothing')
+      : reinforcementProblems(config, algorithm)
     const { choices } = config.rollout
     if (choices === undefined) {
       const message =
         'the exact estimator needs a closed set of answers; expected rollout.choices, e.g. [positive, negative], ' +
         'or an algorithm that samples, e.g. grpo'
-      return exact ? [{ path: '/algorithm/preset', message }] : []
+      return exact ? [{ path: '/algorithm/preset', message }, ...problems] : problems
     }
     if (!exact) {
       const message = 'rollout.choices is for the exact estimator; expected algorithm: { preset: exact }'
-      return [{ path: '/rollout/choices', message }]
+      return [{ path: '/rollout/choices', message }, ...problems]
     }
-    return choicesProblems(choices)
+    return [...choicesProblems(choices), ...problems]
   } catch (error) {
     if (!isAdjudgeError(error)) throw error
+    const other = inSection(error)
+    if (other) return [other]
     const key = /"([\w.]+)"/.exec(error.message)?.[1] ?? ''
     return [{ path: `/algorithm/${key.replaceAll('.', '/')}`, message: error.message }]
   }

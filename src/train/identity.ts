@@ -10,7 +10,10 @@ import type { RunConfig } from './schema.js'
 export const configFormat = 1
 
 /** What a resumed run must have in common with its beginning: the rest (steps, budget, evaluation) may change. */
-const fixed = ['model', 'data', 'rollout', 'rewards', 'algorithm', 'optimizer'] as const
+const fixed = [
+  ...['model', 'data', 'rollout', 'rewards', 'reward', 'algorithm', 'off_policy', 'value', 'optimizer']
+] as (keyof RunConfig)[]
+const fixedTraining = ['seed', 'iterations', 'mini_batches'] as const
 
 interface KeptConfig extends RunConfig {
   format: number
@@ -30,9 +33,11 @@ function compare(before: KeptConfig, now: KeptConfig, file: string): void {
   if (before.format > configFormat) {
     throw new AdjudgeError('FORMAT_NEWER', `${file}: format ${before.format} was written by a newer adjudge`)
   }
-  const same = (a: unknown, b: unknown): boolean => stringify(a) === stringify(b)
+  const same = (a: unknown, b: unknown): boolean => stringify(a ?? null) === stringify(b ?? null)
   const changed: string[] = fixed.filter((section) => !same(before[section], now[section]))
-  if (before.training.seed !== now.training.seed) changed.push('training.seed')
+  for (const key of fixedTraining) {
+    if (before.training[key] !== now.training[key]) changed.push(`training.${key}`)
+  }
   if (before.hashes.data !== now.hashes.data) changed.push(`the contents of ${now.data.train}`)
   if (before.hashes.model !== now.hashes.model) changed.push(`the weights of ${now.model.path}`)
   if (changed.length === 0) return

@@ -38,6 +38,7 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
   const before = { ...state.judge }
   const watch = new DeadGroupWatch(session.choices !== undefined)
   let saved = state.step
+  let { version } = session.policy
 
   async function save(): Promise<TrainEvent> {
     saved = state.step
@@ -69,11 +70,13 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
     try {
       result = await learn(session, step)
     } catch (error) {
-      if (saved < state.step) yield await save()
+      // Where some updates of the step are applied already, the weights are no longer those of a step.
+      if (saved < state.step && session.policy.version === version) yield await save()
       throw error
     }
     const seconds = (performance.now() - started) / 1000
     state.step = step
+    version = session.policy.version
     state.tokens += result.tokens
     state.seconds += seconds
     updateSpent()

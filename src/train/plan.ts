@@ -4,8 +4,9 @@ import { priceOf } from '../judge/index.js'
 import { Policy } from '../policy/policy.js'
 import type { AdjudgeError } from '../errors.js'
 import { Choices } from './choices.js'
-import { learnsFromGiven, type LoadedConfig } from './config.js'
+import { algorithmOf, learnsFromGiven, type LoadedConfig } from './config.js'
 import { availableMemory, bytesOf, sizeText } from './freeMemory.js'
+import { isPreference } from './preference.js'
 import { memoryProblem, planMemory, rolesText } from './memory.js'
 import type { RunConfig } from './schema.js'
 
@@ -48,7 +49,9 @@ export async function planOf(loaded: LoadedConfig): Promise<Plan> {
   )
   const rounds = evaluation.every > 0 ? 1 + Math.ceil(training.steps / evaluation.every) : 0
   // Choices that were judged are not judged again.
-  const calls = (choices ? Math.min(taken, train.length) : taken) * each + rounds * evaluation.items
+  // ReMax judges a greedy answer beside the samples.
+  const judged = each + (!isPreference(config) && algorithmOf(config).advantage.baseline === 'given' ? 1 : 0)
+  const calls = (choices ? Math.min(taken, train.length) : taken) * judged + rounds * evaluation.items
   for (const { name, judge } of config.rewards) {
     if (!judge || judge.provider === 'function') continue
     const price = priceOf(judge.provider, judge.model ?? '', judge.base_url !== undefined, judge.price_table)

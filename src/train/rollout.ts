@@ -13,6 +13,8 @@ export interface Rollout {
   rewarded: Rewarded[][]
   /** [groups][completions], where the completions are a closed set of answers: of each, normalised over the set. */
   probabilities?: number[][]
+  /** The greedy answer to each prompt, judged, where the algorithm has its reward for a baseline (ReMax). */
+  greedy?: Rollout
   /** Milliseconds until the last completion was there, and from then until the last verdict was. */
   generation: number
   waiting: number
@@ -77,6 +79,7 @@ export function rolloutRecords(rollout: Rollout, rewards: Rewards, step: number)
           ? { probability: rollout.probabilities[prompt]![index]! }
           : { finish_reason: completion.finishReason }),
         reward,
+        ...(rollout.greedy ? { greedy_reward: rollout.greedy.rewarded[prompt]![0]!.reward } : {}),
         verdicts: Object.fromEntries(
           rewards.columns.map(({ name }, column) => [name, verdictRecord(verdicts[column]!)])
         )

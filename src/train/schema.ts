@@ -86,6 +86,96 @@ const RewardSchema = Type.Object(
   { additionalProperties: false }
 )
 
+/** What is done to the reward (the weighted sum of the columns) before advantages, in this order. */
+const ShapingSchema = Type.Object(
+  {
+    /** 1. Completions cut at max_tokens: from 0 to 1, times their reward; below 0, in its place (ProRL). */
+    truncated: Type.Optional(Type.Number({ maximum: 1 })),
+    /** 2. Lowest and highest reward. */
+    clip: Type.Optional(Type.Tuple([Type.Number(), Type.Number()])),
+    /** 3. Divided by the deviation of all rewards of the run so far; kept in checkpoints. */
+    scale: Type.Optional(
+      Type.Object(
+        {
+          /** Their mean is subtracted first. */
+          center: Type.Boolean({ default: false }),
+          epsilon: Type.Number({ exclusiveMinimum: 0, default: 1e-8 }),
+          /** The result is kept within ± this; default: no limit. */
+          limit: Type.Optional(Type.Number({ exclusiveMinimum: 0 }))
+        },
+        { additionalProperties: false }
+      )
+    ),
+    /** 4. Added: DAPO's soft penalty, from 0 at max_tokens − cache_tokens to −factor at max_tokens. */
+    overlong: Type.Optional(
+      Type.Object(
+        {
+          /** Default: rollout.max_tokens. */
+          max_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
+          cache_tokens: Type.Integer({ minimum: 0 }),
+          factor: Type.Number({ minimum: 0, default: 1 })
+        },
+        { additionalProperties: false }
+      )
+    ),
+    /** 4. Added: −per_token for each token beyond free_tokens, at most −limit. */
+    length: Type.Optional(
+      Type.Object(
+        {
+          free_tokens: Type.Number({ minimum: 0, default: 0 }),
+          per_token: Type.Number({ minimum: 0 }),
+          limit: Type.Optional(Type.Number({ minimum: 0 }))
+        },
+        { additionalProperties: false }
+      )
+    ),
+    /** 4. Added: −factor × the share of n-grams (of `size` tokens) that are repetitions. */
+    repetition: Type.Optional(
+      Type.Object(
+        { size: Type.Integer({ minimum: 1, default: 3 }), factor: Type.Number({ minimum: 0, default: 1 }) },
+        { additionalProperties: false }
+      )
+    ),
+    /** Completions cut at max_tokens teach nothing; their rewards still count in the baseline. */
+    mask_truncated: Type.Optional(Type.Boolean()),
+    /**
+     * With a KL in the reward (algorithm.kl.in_reward): its coefficient, which begins as algorithm.kl.coefficient, rises
+     * while the KL per token lies above the target and falls below it; kept in checkpoints.
+     */
+    adaptive_kl: Type.Optional(
+      Type.Object(
+        {
+          target: Type.Number({ exclusiveMinimum: 0, default: 0.1 }),
+          /** Completions over which the coefficient doubles at an error of 1. */
+          horizon: Type.Number({ exclusiveMinimum: 0, default: 10000 }),
+          /** Largest relative error of one step. */
+          limit: Type.Number({ exclusiveMinimum: 0, default: 0.2 })
+        },
+        { additionalProperties: false }
+      )
+    )
+  },
+  { additionalProperties: false }
+)
+
+/**
+ * The critic of estimator gae (preset ppo): a linear head on the policy's last hidden state, which gives the value of the
+ * state before each token. Other keys change its loss: preset (ppo, trl, verl, openrlhf; default: as the algorithm's),
+ * clip, coefficient, aggregation, …
+ */
+const ValueSchema = Type.Object(
+  {
+    /** Of the head's own optimizer, with the schedule of the policy's; default: ten times optimizer.learning_rate. */
+    learning_rate: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    /**
+     * True: the policy's layers learn nothing from the value loss, as with the separate critic models of TRL, verl and
+     * OpenRLHF. False: they (or their adapter) learn from both losses.
+     */
+    stop_gradient: Type.Boolean({ default: true })
+  },
+  { additionalProperties: Type.Unknown(), description: 'such as { clip: 0.2 }' }
+)
+
 export const RunSchema = Type.Object(
   {
     /** The run's name; default: the configuration file's. */
@@ -134,6 +224,20 @@ export const RunSchema = Type.Object(
       { preset: Type.String({ ...name, default: 'grpo' }) },
       { additionalProperties: Type.Unknown(), default: {}, description: 'such as { preset: grpo }' }
     ),
+    /** Shaping of the reward; default: none. */
+    reward: Type.Optional(ShapingSchema),
+    /**
+     * Correction for completions that were sampled from another distribution than the loss is of (top_p, top_k, min_p,
+     * repetition_penalty): `preset` (off, verl_decoupled_token_is, trl_sequence_mask, openrlhf_token_mask, …) and keys
+     * that change it (importance, rejection, old_log_probs, …). Default: off.
+     */
+    off_policy: Type.Optional(
+      Type.Object(
+        { preset: Type.String({ ...name, default: 'off' }) },
+        { additionalProperties: Type.Unknown(), description: 'such as { preset: verl_decoupled_token_is }' }
+      )
+    ),
+    value: Type.Optional(ValueSchema),
     optimizer: section({
       learning_rate: Type.Number({ exclusiveMinimum: 0, default: 1e-4 }),
       schedule: choice(['constant', 'linear', 'cosine'] as const, { default: 'constant' }),
@@ -147,8 +251,12 @@ export const RunSchema = Type.Object(
       epsilon: Type.Number({ exclusiveMinimum: 0, default: 1e-8 })
     }),
     training: section({
-      /** Optimizer steps of the whole run. */
+      /** Steps of the whole run: a batch of items and the updates from it (iterations × mini_batches). */
       steps: Type.Integer({ minimum: 1, default: 100 }),
+      /** Passes over each rollout; default: 1, of estimator gae 4. */
+      iterations: Type.Optional(Type.Integer({ minimum: 1 })),
+      /** Optimizer updates of a pass, each from a share of the prompts; default: 1. */
+      mini_batches: Type.Optional(Type.Integer({ minimum: 1 })),
       /** Order of the data and the samples. */
       seed: Type.Integer({ minimum: 0, default: 1 }),
       /** What weights, gradients, optimizer, activations and KV cache may take together; default: what is free. */

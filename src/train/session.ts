@@ -16,12 +16,13 @@ import { Policy } from '../policy/policy.js'
 import type { GenerateOptions } from '../policy/types.js'
 import { latestCheckpoint, type Checkpoint, type RunState } from './checkpoint.js'
 import { Choices } from './choices.js'
-import { learnsFromGiven, needsReference, type LoadedConfig } from './config.js'
+import { criticOf, learnsFromGiven, needsReference, type LoadedConfig } from './config.js'
 import { removeParts } from './files.js'
 import { keepConfig } from './identity.js'
 import { checkMemory, planMemory } from './memory.js'
 import { MetricsFile } from './metrics.js'
 import { checkReachable } from './reach.js'
+import { valueHead } from './reinforcement.js'
 import { Rewards } from './rewards.js'
 import type { RunConfig } from './schema.js'
 
@@ -131,12 +132,23 @@ export class Session implements AsyncDisposable {
       ...(adapter === undefined ? (lora ? { lora } : {}) : { adapter })
     })
     this.opened.push(() => this.policy.dispose())
+    await this.openCritic(checkpoint)
     if (checkpoint) await this.policy.loadOptimizer(checkpoint.optimizer)
     const { config } = this
     if (adapted || !needsReference(config)) return
     const reference = await Policy.load(model.path, { ...common, trainable: false })
     this.reference = reference
     this.opened.push(() => reference.dispose())
+  }
+
+  /** The value head of an algorithm that has one: of the checkpoint, of the model's own folder, or new. */
+  private async openCritic(checkpoint: Checkpoint | undefined): Promise<void> {
+    const { config, policy } = this
+    const critic = criticOf(config)
+    if (!critic) return
+    const folder = checkpoint?.model ?? config.model.adapter ?? config.model.path
+    if (checkpoint || existsSync(join(folder, 'heads'))) await policy.loadHeads(folder)
+    else await policy.addHead(valueHead, { stopGradient: critic.stopGradient })
   }
 
   /** The prompts of a step (from 1): the next ones of the epoch's order. */

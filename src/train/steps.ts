@@ -1,5 +1,6 @@
 /** One optimizer step: by reinforcement (rollout, judges, loss) or supervised. */
 import { join } from 'node:path'
+import type { DataItem } from '../data/index.js'
 import { AdjudgeError } from '../errors.js'
 import { choiceMetrics, weighChoices } from './choices.js'
 import { algorithmOf } from './config.js'
@@ -8,9 +9,10 @@ import { JsonlWriter } from './files.js'
 import { compareStep } from './given.js'
 import { finite, rolloutMetrics, type Metrics } from './metrics.js'
 import { preferenceBackward } from './prefer.js'
-import { preferenceOf } from './preference.js'
+import { isPreference, preferenceOf } from './preference.js'
+import { applyUpdate, reinforce } from './reinforce.js'
+import { reinforcementOf } from './reinforcement.js'
 import { rollOut, rolloutRecords, type Rollout } from './rollout.js'
-import { learningRateAt } from './schedule.js'
 import { samplingOf, type Session } from './session.js'
 import { superviseBatch, supervisedSequence } from './sft.js'
 import { countReasons } from './statistics.js'
@@ -30,14 +32,15 @@ export async function reinforceStep(session: Session, step: number): Promise<Ste
   const { temperature } = config.rollout
   const rollout = choices
     ? await weighChoices(policy, items, rewards, choices, { file: session.train.path, temperature, name })
-    : await rollOut(policy, items, rewards, samplingOf(config, step), name)
+    : await sample(session, items, step, name)
   await writeRollout(session, rollout, step)
   checkScored(rollout, session)
   const started = performance.now()
-  const { loss, metrics } = await learn(session, rollout)
-  const applied = await applyStep(session, step)
+  const { loss, metrics } = await learn(session, rollout, step)
   const completions = rollout.groups.flatMap((group) => group.completions)
-  const sampled = completions.reduce((sum, { tokens }) => sum + tokens.length, 0)
+  const count = (sum: number, { tokens }: { tokens: Int32Array }) => sum + tokens.length
+  const sampled = completions.reduce(count, 0)
+  const greedy = rollout.greedy?.groups.flatMap((group) => group.completions).reduce(count, 0) ?? 0
   const logProbs = completions.reduce((sum, one) => sum + one.logProbs.reduce((a, b) => a + b, 0), 0)
   return {
     metrics: {
@@ -46,40 +49,60 @@ export async function reinforceStep(session: Session, step: number): Promise<Ste
       ...(choices
         ? choiceMetrics(rollout, rewards)
         : { ...rolloutMetrics(rollout, rewards), entropy: -logProbs / sampled }),
-      ...applied,
       'time/generation': rollout.generation / 1000,
       'time/judge': rollout.waiting / 1000,
       'time/training': (performance.now() - started) / 1000
     },
-    tokens: sampled + rollout.groups.reduce((sum, { promptTokens }) => sum + promptTokens.length, 0)
+    tokens: sampled + greedy + rollout.groups.reduce((sum, { promptTokens }) => sum + promptTokens.length, 0)
   }
 }
 
-/** Accumulates the gradients of a judged rollout: by comparison, or by rewards. */
+/** Completions of the step's prompts, judged, with the greedy ones that some algorithms compare them with. */
+async function sample(session: Session, items: DataItem[], step: number, name: string): Promise<Rollout> {
+  const { config, policy, rewards } = session
+  const sampling = samplingOf(config, step)
+  const rollout = await rollOut(policy, items, rewards, sampling, name)
+  if (isPreference(config) || algorithmOf(config).advantage.baseline !== 'given') return rollout
+  const greedy = await rollOut(policy, items, rewards, { ...sampling, n: 1, temperature: 0 }, `${name}-greedy`)
+  const { generation, waiting } = rollout
+  return { ...rollout, greedy, generation: generation + greedy.generation, waiting: waiting + greedy.waiting }
+}
+
+/** Learns from a judged rollout: by comparison, of a closed set of answers, or by rewards. */
 async function learn(
-  { config, policy, reference }: Session,
-  rollout: Rollout
-): Promise<{ loss: number | null; metrics: Record<string, number | undefined> }> {
+  session: Session,
+  rollout: Rollout,
+  step: number
+): Promise<{ loss: number | null; metrics: Record<string, number | null | undefined> }> {
+  const { config, policy, reference } = session
   const training = preferenceOf(config)
-  if (training) return preferenceBackward(policy, reference, rollout, training)
+  if (training) {
+    const { loss, metrics } = await preferenceBackward(policy, reference, rollout, training)
+    return { loss, metrics: { ...metrics, ...(await applyUpdate(session, step)) } }
+  }
   const algorithm = algorithmOf(config)
+  if (algorithm.advantage.estimator !== 'exact') {
+    const { shaping, ...result } = await reinforce(session, rollout, step, reinforcementOf(config, algorithm))
+    if (shaping) session.state.shaping = shaping
+    return result
+  }
   const { loss, metrics } = await policy.backward({
     groups: rollout.groups,
     rewards: rollout.rewarded.map((group) => group.map(({ reward }) => reward)),
     algorithm,
-    maxTokens: config.rollout.max_tokens,
     ...(reference ? { reference } : {})
   })
   // Without a coefficient there is no reference, and nothing was measured.
   const { kl, ...rest } = metrics
-  return { loss, metrics: { ...rest, ...(algorithm.kl.coefficient > 0 ? { kl } : {}) } }
+  const measured = { ...rest, ...(algorithm.kl.coefficient > 0 ? { kl } : {}) }
+  return { loss, metrics: { ...measured, ...(await applyUpdate(session, step)) } }
 }
 
 /** A step on the data's own answers. */
 export async function givenStep(session: Session, step: number): Promise<StepResult> {
   const started = performance.now()
   const { metrics, tokens } = await compareStep(session, step, preferenceOf(session.config)!)
-  const applied = await applyStep(session, step)
+  const applied = await applyUpdate(session, step)
   return { metrics: { ...metrics, ...applied, 'time/training': (performance.now() - started) / 1000 }, tokens }
 }
 
@@ -95,25 +118,11 @@ export async function superviseStep(session: Session, step: number): Promise<Ste
     throw new AdjudgeError('CONTEXT_EXCEEDED', `${where}; the model's context has ${maxPositions}`)
   }
   const { loss, tokens } = await superviseBatch(policy, sequences)
-  const applied = await applyStep(session, step)
+  const applied = await applyUpdate(session, step)
   return {
     metrics: { ...finite({ loss }), ...applied, counted_tokens: tokens },
     tokens: lengths.reduce((sum, length) => sum + length, 0)
   }
-}
-
-async function applyStep({ config, policy }: Session, step: number): Promise<Metrics> {
-  const { optimizer, training } = config
-  const learningRate = learningRateAt(step, optimizer, training.steps)
-  const { gradNorm } = await policy.step({
-    learningRate,
-    clipNorm: optimizer.clip_norm,
-    weightDecay: optimizer.weight_decay,
-    beta1: optimizer.beta1,
-    beta2: optimizer.beta2,
-    epsilon: optimizer.epsilon
-  })
-  return { grad_norm: gradNorm, learning_rate: learningRate }
 }
 
 async function writeRollout(session: Session, rollout: Rollout, step: number): Promise<void> {
