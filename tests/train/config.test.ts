@@ -52,16 +52,6 @@ describe('run.yaml', () => {
     expect(config.model.lora).toEqual({ rank: 4, alpha: 32, target_modules: 'all-linear' })
   })
 
-  it('refuses an algorithm whose inputs a run does not compute, and says which', () => {
-    const refusals = { ppo: 'a critic’s values', remax: 'greedy completion', optimal_token_baseline: 'squared' }
-    for (const [preset, reason] of Object.entries(refusals)) {
-      expect(problemOf(`${least}algorithm: { preset: ${preset} }\n`)).toMatch(
-        new RegExp(`algorithm.* needs .*${reason}`)
-      )
-    }
-    expect(problemOf(`${least}algorithm: { preset: gdpo }\n`)).toBe('no error')
-  })
-
   it('reads the example of the design', () => {
     const { config } = parseConfig(`
 model: { path: m, dtype: auto, lora: { rank: 16, alpha: 32, target_modules: all-linear } }
