@@ -1,4 +1,6 @@
 // Advantages, GAE and the off-policy returns against the f64 reference.
+#include <utility>
+
 #include "check/data.h"
 #include "check/report.h"
 #include "device/rl.h"
@@ -178,9 +180,10 @@ void check_advantages(Report& report) {
 void check_returns(Report& report) {
   const Sequences data = sequences(report);
   const std::size_t tokens = report.options().tokens;
-  for (const bool skip : {true, false}) {
-    report.compare("gae", skip ? "masked skipped" : "masked through", [&](Comparison& comparison) {
-      const rl::GaeRule rule{0.99, 0.95, skip};
+  for (const auto& [name, rule] : {std::pair{"masked skipped", rl::GaeRule{0.99, 0.95, true}},
+                                   {"masked through", rl::GaeRule{0.99, 0.95, false}},
+                                   {"long horizon", rl::GaeRule{0.9999, 1, true}}}) {
+    report.compare("gae", name, [&, rule = rule](Comparison& comparison) {
       std::vector<float> advantages(tokens), returns(tokens);
       std::vector<double> expected(tokens), expected_returns(tokens);
       device::gae(Choice::cuda, rule, gae_batch<float>(data), advantages.data(), returns.data());

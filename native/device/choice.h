@@ -29,7 +29,7 @@ class ChoiceScope {
 
 // Arrays of the host cross a bus of a few ten GB/s to the device and back, while the processor reads them at
 // the speed of its memory. So `auto` needs a call of at least this many bytes, in and out together;
-// ADJUDGE_CUDA_AUTO_BYTES is another number. scripts/check-gpu measures both sides on a GPU.
+// ADJUDGE_CUDA_AUTO_BYTES is another number. Chosen without a GPU to measure it on.
 inline constexpr std::size_t automatic_bytes = std::size_t{256} << 20;
 
 // True where CUDA is to compute a call over this many bytes. Throws Error DEVICE_UNAVAILABLE where CUDA was
