@@ -13,6 +13,7 @@ void register_rl_preference(Napi::Env env, Napi::Object exports);
 void register_rl_kl(Napi::Env env, Napi::Object exports);
 void register_rl_off_policy(Napi::Env env, Napi::Object exports);
 void register_rl_value_loss(Napi::Env env, Napi::Object exports);
+void register_rl_logits(Napi::Env env, Napi::Object exports);
 
 namespace {
 
@@ -33,6 +34,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   register_rl_kl(env, exports);
   register_rl_off_policy(env, exports);
   register_rl_value_loss(env, exports);
+  register_rl_logits(env, exports);
   return exports;
 }
 

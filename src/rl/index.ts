@@ -5,6 +5,14 @@ export { klDivergence } from './kl.js'
 export { AdaptiveKl, klReward, type AdaptiveKlOptions, type KlReward, type KlRewardInput } from './klReward.js'
 export { klRows, type KlRowsInput } from './klRows.js'
 export {
+  logitsGradient,
+  logitsStatistics,
+  type LogitsGradientInput,
+  type LogitsInput,
+  type LogitsStatistics,
+  type LogitsStatisticsInput
+} from './logits.js'
+export {
   gammaWeights,
   importanceWeights,
   mismatchMetrics,

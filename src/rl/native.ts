@@ -28,4 +28,6 @@ export interface RlKernels extends PreferenceKernels, CorrectionKernels {
     input: { logProbs: FloatArray; referenceLogProbs: FloatArray; oldLogProbs?: FloatArray }
   ): { values: FloatArray; gradients: FloatArray }
   rlExactObjective(rule: object): NativeKernel
+  rlLogitsStatistics(rule: object): NativeKernel
+  rlLogitsGradient(rule: object): NativeKernel
 }
