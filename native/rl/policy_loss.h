@@ -10,4 +10,9 @@ template <typename Float>
 LossValue policy_loss(const LossRule& rule, const LossBatch<Float>& batch, Float* log_prob_gradients,
                       Float* entropy_gradients);
 
+// The same in f32 arithmetic, by the vector kernels of cpu/policy_loss.h on all threads: within
+// 1e-5 (1 + |value|) of the f64 formulas, where policy_loss rounds their f64 values.
+LossValue policy_loss_vectors(const LossRule& rule, const LossBatch<float>& batch, float* log_prob_gradients,
+                              float* entropy_gradients);
+
 }  // namespace adjudge::rl

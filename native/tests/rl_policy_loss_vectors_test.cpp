@@ -1,0 +1,327 @@
+// The f32 kernels of the policy loss against the f64 reference on the same rounded numbers: every kind and
+// option on random ragged rows, for the instruction set that ADJUDGE_ISA chooses.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "native/core/thread_pool.h"
+#include "native/reference/policy_loss.h"
+#include "native/rl/policy_loss.h"
+
+namespace adjudge::rl {
+namespace {
+
+using Floats = std::vector<float>;
+
+// Rows of 0 to 1,500 tokens, most of them short; masked tokens hold NaN.
+struct Rows {
+  std::vector<std::int32_t> cu_seqlens{0};
+  Floats log_probs, old_log_probs, reference, entropies, importance, rollout, advantages, token_advantages;
+  std::vector<std::uint8_t> mask;
+
+  Rows(unsigned seed, int rows, int longest, bool masked) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (int i = 0; i < rows; ++i) {
+      const int limit = i % 7 == 0 ? longest : i % 3 == 0 ? 2 : 24;
+      const int length = static_cast<int>(random() % static_cast<unsigned>(limit + 1));
+      advantages.push_back(i % 11 == 0 ? 0 : normal(random));
+      const bool silent = masked && i % 13 == 0;
+      for (int t = 0; t < length; ++t) {
+        const bool counted = !silent && (!masked || random() % 5 != 0);
+        mask.push_back(counted ? static_cast<std::uint8_t>(1 + random() % 2) : 0);
+        const float nothing = std::numeric_limits<float>::quiet_NaN();
+        const auto keep = [&](float x) { return counted ? x : nothing; };
+        const float old_log_prob = -std::abs(normal(random)) * 2 - 0.001F;
+        old_log_probs.push_back(keep(old_log_prob));
+        log_probs.push_back(keep(std::min(old_log_prob + 0.2F * normal(random), -1e-4F)));
+        reference.push_back(keep(old_log_prob + 0.3F * normal(random)));
+        rollout.push_back(random() % 9 == 0 ? nothing : keep(old_log_prob + 0.05F * normal(random)));
+        entropies.push_back(keep(std::abs(normal(random))));
+        // VESPO may look at masked tokens' weights too.
+        importance.push_back(std::exp(0.3F * normal(random)));
+        token_advantages.push_back(keep(normal(random)));
+      }
+      cu_seqlens.push_back(static_cast<std::int32_t>(mask.size()));
+    }
+  }
+};
+
+struct Parts {
+  bool reference = true, entropies = true, importance = true, rollout = true, per_token = false,
+       masked = true;
+};
+
+template <typename Float>
+struct Copies {
+  std::vector<std::vector<Float>> owned;
+  LossBatch<Float> batch;
+
+  Copies(const Rows& rows, const Parts& parts) {
+    owned.reserve(8);
+    const auto copy = [&](const Floats& values, bool wanted) -> const Float* {
+      if (!wanted) return nullptr;
+      owned.emplace_back(values.begin(), values.end());
+      return owned.back().data();
+    };
+    batch.log_probs = copy(rows.log_probs, true);
+    batch.old_log_probs = copy(rows.old_log_probs, true);
+    batch.reference_log_probs = copy(rows.reference, parts.reference);
+    batch.entropies = copy(rows.entropies, parts.entropies);
+    batch.importance_weights = copy(rows.importance, parts.importance);
+    batch.rollout_log_probs = copy(rows.rollout, parts.rollout);
+    batch.advantages = copy(parts.per_token ? rows.token_advantages : rows.advantages, true);
+    batch.advantages_per_token = parts.per_token;
+    batch.mask = parts.masked ? rows.mask.data() : nullptr;
+    batch.cu_seqlens = rows.cu_seqlens.data();
+    batch.rows = rows.cu_seqlens.size() - 1;
+  }
+};
+
+std::vector<double> numbers(const LossValue& value) {
+  const LossMetrics& m = value.metrics;
+  return {value.loss,    m.tokens,     m.sequences,      m.clip_low,
+          m.clip_high,   m.clip_dual,  m.clip_low_min,   m.clip_high_max,
+          m.clip_token,  m.clip_bound, m.selected,       m.phi,
+          m.policy_loss, m.kl,         m.entropy,        m.ratio_mean,
+          m.ratio_max,   m.old_kl,     m.old_kl_bounded, m.old_kl_absolute};
+}
+
+bool near(double expected, double value, double tolerance) {
+  return std::abs(expected - value) <= tolerance * (1 + std::abs(expected));
+}
+
+// Gradients are compared as those of a sum: a mean over 10^4 tokens would hide every difference.
+void compare(const LossRule& rule, const Rows& rows, const Parts& parts, const std::string& name) {
+  const std::size_t tokens = rows.mask.size();
+  const Copies<float> single(rows, parts);
+  const Copies<double> dual(rows, parts);
+  Floats gradients(tokens, 7), entropy_gradients(tokens, 7);
+  std::vector<double> expected(tokens), expected_entropy(tokens);
+  const bool entropies = parts.entropies;
+  const LossValue value = policy_loss_vectors(rule, single.batch, gradients.data(),
+                                              entropies ? entropy_gradients.data() : nullptr);
+  const LossValue wanted = reference::policy_loss<double>(rule, dual.batch, expected.data(),
+                                                          entropies ? expected_entropy.data() : nullptr);
+  std::size_t different = 0;
+  const double scale = rule.aggregation.kind == Aggregation::token_sum ? 1 : wanted.metrics.tokens;
+  for (std::size_t t = 0; t < tokens; ++t) {
+    if (!near(expected[t] * scale, static_cast<double>(gradients[t]) * scale, 1e-5)) ++different;
+    if (entropies &&
+        !near(expected_entropy[t] * scale, static_cast<double>(entropy_gradients[t]) * scale, 1e-5))
+      ++different;
+  }
+  EXPECT_EQ(different, 0U) << name << " of " << tokens;
+  const std::vector<double> left = numbers(wanted), right = numbers(value);
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const double size = i == 0 || i == 12 ? std::max(1.0, wanted.metrics.tokens / scale * 1e-2) : 1;
+    EXPECT_TRUE(near(left[i] / size, right[i] / size, 1e-6))
+        << name << " number " << i << ": " << left[i] << " and " << right[i];
+  }
+}
+
+// clip_cov takes every candidate here: its draw depends on the bits of the log-probs, and so on their type.
+const std::vector<LossKind> kinds{LossKind::policy_gradient,
+                                  LossKind::clip,
+                                  LossKind::cispo,
+                                  LossKind::sapo,
+                                  LossKind::vespo,
+                                  LossKind::gmpo,
+                                  LossKind::dppo_tv,
+                                  LossKind::dppo_kl,
+                                  LossKind::dro,
+                                  LossKind::clip_cov,
+                                  LossKind::kl_cov};
+
+std::string name_of(const LossRule& rule, const std::string& more) {
+  return "kind " + std::to_string(static_cast<int>(rule.kind)) + " ratio " +
+         std::to_string(static_cast<int>(rule.ratio)) + " " + more;
+}
+
+TEST(RlPolicyLossVectors, EveryKindAndAggregation) {
+  const Rows rows(1, 60, 1500, true);
+  for (const LossKind kind : kinds) {
+    for (const auto aggregation :
+         {Aggregation::token_mean, Aggregation::token_sum, Aggregation::sequence_mean_token_mean,
+          Aggregation::sequence_mean_token_sum, Aggregation::constant, Aggregation::sequence_mean}) {
+      LossRule rule;
+      rule.kind = kind;
+      rule.aggregation = {aggregation, 100, aggregation == Aggregation::sequence_mean_token_mean ? 1e-8 : 0,
+                          aggregation == Aggregation::sequence_mean};
+      rule.kl.coefficient = 0.1;
+      rule.entropy_coefficient = 0.01;
+      rule.covariance = {kind == LossKind::clip_cov ? 1 : 0.1, -10, 0.4, 0.5};
+      rule.dual_clip = kind == LossKind::clip ? 1.3 : rule.dual_clip;
+      if (kind == LossKind::dppo_tv || kind == LossKind::dppo_kl) rule.ratio_cap = 1.5;
+      for (const bool per_token : {false, true}) {
+        Parts parts;
+        parts.per_token = per_token;
+        compare(rule, rows, parts,
+                name_of(rule, "aggregation " + std::to_string(static_cast<int>(aggregation))));
+      }
+    }
+  }
+}
+
+TEST(RlPolicyLossVectors, RatiosOfRows) {
+  const Rows rows(2, 60, 900, true);
+  for (const Ratio ratio : {Ratio::sequence, Ratio::sequence_sum}) {
+    for (const RatioGradient gradient : {RatioGradient::joint, RatioGradient::own_token}) {
+      for (const LossKind kind : {LossKind::policy_gradient, LossKind::clip, LossKind::cispo, LossKind::sapo,
+                                  LossKind::dppo_tv, LossKind::kl_cov}) {
+        for (const bool weighted : {false, true}) {
+          LossRule rule;
+          rule.kind = kind;
+          rule.ratio = ratio;
+          rule.ratio_gradient = gradient;
+          rule.clip_low = 0.03;
+          rule.clip_high = 0.04;
+          rule.log_ratio_high = 2;
+          rule.log_ratio_low = -2;
+          rule.kl.coefficient = 0.1;
+          rule.kl.ratio_weighted = weighted;
+          rule.aggregation.kind = Aggregation::sequence_mean_token_mean;
+          compare(rule, rows, {}, name_of(rule, weighted ? "weighted KL" : "KL"));
+        }
+      }
+    }
+  }
+}
+
+TEST(RlPolicyLossVectors, OptionsOneByOne) {
+  const Rows rows(3, 60, 900, true);
+  const std::vector<std::function<void(LossRule&)>> options{
+      [](LossRule& rule) { rule.ratio_cap = 1.1; },
+      [](LossRule& rule) { rule.dual_clip = 1.1; },
+      [](LossRule& rule) { rule.clip_low = rule.clip_high = INFINITY; },
+      [](LossRule& rule) { rule.log_ratio_low = -0.1, rule.log_ratio_high = 0.15; },
+      [](LossRule& rule) { rule.keep_ratio_low = 0.8, rule.keep_ratio_high = 1.3; },
+      [](LossRule& rule) { rule.off_policy_threshold = 0.02; },
+      [](LossRule& rule) { rule.temperature_positive = 3, rule.temperature_negative = 0.5; },
+      [](LossRule& rule) { rule.gamma_weight.masked_importance = true; },
+      [](LossRule& rule) { rule.top_entropy_quantile = 0.3; },
+      [](LossRule& rule) { rule.top_entropy_quantile = 0.3, rule.entropy_token_mean = true; },
+      [](LossRule& rule) { rule.kl.ratio_weighted = true; },
+      [](LossRule& rule) { rule.kl.kind = KlKind::k1, rule.kl.gradient = KlGradient::unbiased; },
+      [](LossRule& rule) { rule.kl.kind = KlKind::k2, rule.kl.gradient = KlGradient::unbiased_ratio; },
+      [](LossRule& rule) { rule.kl.kind = KlKind::absolute, rule.kl.value_limit = 0.2; },
+      [](LossRule& rule) { rule.kl.difference_low = -0.3, rule.kl.difference_high = 0.3; },
+  };
+  for (const LossKind kind : kinds) {
+    for (std::size_t option = 0; option < options.size(); ++option) {
+      LossRule rule;
+      rule.kind = kind;
+      rule.kl.coefficient = 0.2;
+      rule.entropy_coefficient = 0.05;
+      rule.covariance = {kind == LossKind::clip_cov ? 1 : 0.1, -10, 0.4, 0.5};
+      options[option](rule);
+      compare(rule, rows, {}, name_of(rule, "option " + std::to_string(option)));
+    }
+  }
+}
+
+TEST(RlPolicyLossVectors, OptionalArraysMayBeAbsent) {
+  for (const bool masked : {false, true}) {
+    const Rows rows(4, 40, 700, masked);
+    for (const LossKind kind : kinds) {
+      LossRule rule;
+      rule.kind = kind;
+      rule.off_policy_threshold = 0.02;
+      rule.covariance = {kind == LossKind::clip_cov ? 1 : 0.1, -10, 0.4, 0.5};
+      Parts none{false, false, false, false, false, masked};
+      compare(rule, rows, none, name_of(rule, "nothing more"));
+      none.per_token = true;
+      compare(rule, rows, none, name_of(rule, "nothing more, per token"));
+    }
+  }
+}
+
+TEST(RlPolicyLossVectors, ManyRowsOfFewTokensAndOneLongRow) {
+  Rows rows(5, 4000, 3, true);
+  compare(LossRule{}, rows, {}, "short rows");
+  LossRule sequence;
+  sequence.ratio = Ratio::sequence;
+  compare(sequence, rows, {}, "short rows, ratios of rows");
+  Rows one(6, 1, 50000, false);
+  compare(LossRule{}, one, {}, "one row");
+  compare(sequence, one, {}, "one row, its ratio");
+}
+
+TEST(RlPolicyLossVectors, NoRowsAndOnlyEmptyRows) {
+  LossBatch<float> batch;
+  const std::vector<std::int32_t> cu_seqlens{0, 0, 0};
+  const Floats advantages{1, -1};
+  batch.cu_seqlens = cu_seqlens.data();
+  batch.advantages = advantages.data();
+  EXPECT_EQ(policy_loss_vectors(LossRule{}, batch, nullptr, nullptr).loss, 0);
+  batch.rows = 2;
+  EXPECT_EQ(policy_loss_vectors(LossRule{}, batch, nullptr, nullptr).metrics.sequences, 0);
+}
+
+TEST(RlPolicyLossVectors, TheSameBitsWhateverTheThreads) {
+  const Rows rows(7, 900, 1500, true);
+  const int before = threads();
+  for (const Ratio ratio : {Ratio::token, Ratio::sequence}) {
+    LossRule rule;
+    rule.ratio = ratio;
+    rule.kl.coefficient = 0.1;
+    const Copies<float> copies(rows, {});
+    std::vector<double> first_numbers;
+    Floats first;
+    for (const int count : {1, 2, 4}) {
+      set_threads(count);
+      Floats gradients(rows.mask.size());
+      const LossValue value = policy_loss_vectors(rule, copies.batch, gradients.data(), nullptr);
+      if (count == 1) {
+        first = gradients;
+        first_numbers = numbers(value);
+      }
+      EXPECT_EQ(std::memcmp(first.data(), gradients.data(), first.size() * sizeof(float)), 0) << count;
+      EXPECT_EQ(first_numbers, numbers(value)) << count;
+    }
+  }
+  set_threads(before);
+}
+
+// Gradients beyond the caches' size are written past them.
+TEST(RlPolicyLossVectors, LargeBatchesGiveTheGradientsOfTheirParts) {
+  const std::int32_t length = 3001, rows = 2800, tokens = length * rows;
+  Floats log_probs(tokens), old_log_probs(tokens), advantages(rows);
+  std::vector<std::int32_t> cu_seqlens(rows + 1);
+  for (std::int32_t t = 0; t < tokens; ++t) {
+    old_log_probs[t] = -static_cast<float>(t % 1013) / 300;
+    log_probs[t] = old_log_probs[t] + static_cast<float>(t % 97 - 48) / 100;
+  }
+  for (std::int32_t i = 0; i <= rows; ++i) cu_seqlens[i] = i * length;
+  for (std::int32_t i = 0; i < rows; ++i) advantages[i] = static_cast<float>(i % 5 - 2);
+  LossRule rule;
+  rule.aggregation.kind = Aggregation::token_sum;
+  LossBatch<float> batch;
+  batch.log_probs = log_probs.data();
+  batch.old_log_probs = old_log_probs.data();
+  batch.advantages = advantages.data();
+  batch.cu_seqlens = cu_seqlens.data();
+  batch.rows = rows;
+  Floats whole(tokens + 1), parts(tokens, 7);  // one element further: not aligned
+  const double loss = policy_loss_vectors(rule, batch, whole.data() + 1, nullptr).loss;
+  double sum = 0;
+  batch.rows = rows / 4;
+  for (std::int32_t i = 0; i < rows; i += rows / 4) {
+    const std::size_t first = static_cast<std::size_t>(i) * length;
+    batch.log_probs = log_probs.data() + first;
+    batch.old_log_probs = old_log_probs.data() + first;
+    batch.advantages = advantages.data() + i;
+    sum += policy_loss_vectors(rule, batch, parts.data() + first, nullptr).loss;
+  }
+  EXPECT_EQ(std::memcmp(whole.data() + 1, parts.data(), parts.size() * sizeof(float)), 0);
+  EXPECT_NEAR(loss / sum, 1, 1e-6);
+}
+
+}  // namespace
+}  // namespace adjudge::rl
