@@ -1,10 +1,12 @@
 // Continuous batch: a finished sequence gives up its row to the next one at once; a prompt is prefilled once
 // and its completions share its keys and values.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "../core/error.h"
 #include "../core/thread_pool.h"
+#include "q_decoding.h"
 #include "sample.h"
 #include "state.h"
 
@@ -112,7 +114,14 @@ class Generation {
           for (int64_t i = 0; i < length; ++i) cache->write(layer, i, k + i * width, v + i * width);
         });
     cache->set_length(length);
-    network_.head_logits(1, &x[(length - 1) * network_.config.hidden], prefilled_->logits);
+    next_logits(1, &x[(length - 1) * network_.config.hidden], prefilled_->logits);
+  }
+
+  // What is sampled from. hidden [rows, hidden]: before the final norm.
+  void next_logits(int64_t rows, const float* hidden, std::vector<float>& logits) {
+    network_.head_logits(rows, hidden, logits);
+    if (!options_.q_decoding.q_heads.empty())
+      add_advantages(state_, options_.q_decoding, rows, hidden, logits);
   }
 
   void decode() {
@@ -126,7 +135,7 @@ class Generation {
         caches.push_back(&sequence->cache);
       }
       const std::vector<float>& x = network_.decode(last, caches);
-      network_.head_logits(static_cast<int64_t>(last.size()), x.data(), logits_);
+      next_logits(static_cast<int64_t>(last.size()), x.data(), logits_);
     }
     choose(active_, logits_);
     std::erase_if(active_, [](const auto& sequence) { return !sequence; });
@@ -211,6 +220,7 @@ void check(const SamplingOptions& o, const ModelConfig& config) {
   require(o.repetition_penalty > 0, "repetition_penalty should be above 0");
   require(o.top_log_probs >= 0 && o.top_log_probs <= config.vocabulary,
           "top_log_probs should be between 0 and the vocabulary's size");
+  require(std::isfinite(o.q_decoding.beta), "beta should be a finite number");
   for (const std::string& stop : o.stop_strings) require(!stop.empty(), "a stop string should not be empty");
   require(
       o.stop_strings.empty() || static_cast<int64_t>(o.token_byte_offsets.size()) >= config.vocabulary + 1,

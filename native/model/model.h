@@ -36,6 +36,13 @@ struct AdamwOptions {
   double clip_norm = 0.0;  // 0 = no clipping
 };
 
+// Sampling from logits + beta · (smallest Q − V), by heads of the model.
+struct QDecoding {
+  float beta = 0;
+  std::vector<std::string> q_heads;  // each with one output per token; empty = off
+  std::string value_head;
+};
+
 struct SamplingOptions {
   int64_t completions = 1, max_tokens = 128, max_batch = 64, top_log_probs = 0;
   float temperature = 1.0f, top_p = 1.0f, min_p = 0.0f, repetition_penalty = 1.0f;
@@ -47,6 +54,7 @@ struct SamplingOptions {
   // stop strings.
   std::string token_bytes;
   std::vector<int64_t> token_byte_offsets;
+  QDecoding q_decoding;  // log-probs are then those of the shifted logits
 };
 
 struct TopLogProb {

@@ -44,6 +44,12 @@ SamplingOptions read_sampling(const Napi::Value& value) {
   options.seed = static_cast<uint64_t>(integer(source.Get("seed"), "seed", 0, int64_t{1} << 53));
   options.eos_tokens = int32s(source.Get("eosTokens"), "eosTokens");
   options.stop_strings = strings(source.Get("stop"), "stop");
+  if (!source.Get("qDecoding").IsUndefined()) {
+    Napi::Object decoding = object(source.Get("qDecoding"), "qDecoding");
+    options.q_decoding.beta = static_cast<float>(number(decoding.Get("beta"), "qDecoding.beta"));
+    options.q_decoding.q_heads = strings(decoding.Get("qHeads"), "qDecoding.qHeads");
+    options.q_decoding.value_head = string(decoding.Get("valueHead"), "qDecoding.valueHead");
+  }
   if (!options.stop_strings.empty()) {
     Napi::Value bytes = source.Get("tokenBytes");
     if (!bytes.IsTypedArray() || bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {

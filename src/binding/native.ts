@@ -84,6 +84,8 @@ export interface NativeSampling {
   seed: number
   eosTokens: Int32Array
   stop: string[]
+  /** logits + beta · (smallest Q − V), by heads. */
+  qDecoding?: { beta: number; qHeads: string[]; valueHead: string }
   /** Bytes of every token, needed with `stop`. */
   tokenBytes?: Uint8Array
   tokenByteOffsets?: Int32Array

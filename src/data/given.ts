@@ -6,6 +6,8 @@ export interface GivenCompletion {
   text: string
   /** Of its judge; null = unscored. Of a pair and of labels, 1 or 0. */
   score: number | null
+  /** Of each token, the end included; absent: the score comes with the last. */
+  tokenRewards?: number[]
   /** False where it was cut at its token limit: no end of turn follows. */
   finished: boolean
 }
@@ -25,7 +27,16 @@ const shapes =
   'completions (a list of { text, score })'
 
 /** Fields that hold answers: neither judges nor templates see them. */
-export const answerFields = ['chosen', 'rejected', 'completion', 'completions', 'label', 'score', 'reward']
+export const answerFields = [
+  'chosen',
+  'rejected',
+  'completion',
+  'completions',
+  'label',
+  'score',
+  'reward',
+  'token_rewards'
+]
 
 /**
  * The answers of a record, and its prompt where they carry it: the beginning that `chosen` and `rejected` share, as
@@ -48,19 +59,27 @@ export function givenAnswers(fields: Record<string, unknown>): GivenAnswers {
     return { kind: 'label', completions: [{ text, score: labelOf(fields['label']), finished }] }
   }
   const name = fields['score'] === undefined && fields['reward'] !== undefined ? 'reward' : 'score'
-  return { kind: 'scores', completions: [{ text, score: scoreOf(fields[name], name), finished }] }
+  const rewards = tokenRewards(fields['token_rewards'], 'token_rewards')
+  return { kind: 'scores', completions: [{ text, score: scoreOf(fields[name], name), finished, ...rewards }] }
 }
 
 const entry = 'expected a list of { text, score } with at least one entry'
 
 function scored(value: unknown, name: string): GivenCompletion {
   if (typeof value !== 'object' || value === null) throw new Error(`${name} is no object; ${entry}`)
-  const { text, score, finish_reason: reason } = value as Record<string, unknown>
+  const { text, score, finish_reason: reason, token_rewards: rewards } = value as Record<string, unknown>
   return {
     text: answerOf(text, `${name}.text`),
     score: scoreOf(score, `${name}.score`),
-    finished: reason !== 'length'
+    finished: reason !== 'length',
+    ...tokenRewards(rewards, `${name}.token_rewards`)
   }
+}
+
+function tokenRewards(value: unknown, name: string): { tokenRewards?: number[] } {
+  if (value === undefined) return {}
+  if (Array.isArray(value) && value.every((one) => Number.isFinite(one))) return { tokenRewards: value as number[] }
+  throw new Error(`${name} is no list of numbers; expected one for each token of the answer`)
 }
 
 /** In CSV a number is a text, and an empty one is unscored. */

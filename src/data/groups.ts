@@ -8,7 +8,9 @@ export class AnsweredGroups {
     private readonly dataset: Dataset,
     /** Records of each group, in the order of the file; groups in the order of their first record. */
     private readonly groups: number[][],
-    readonly kind: GivenKind
+    readonly kind: GivenKind,
+    /** Mean and standard deviation (n − 1) over all scored answers. */
+    readonly scores: { mean: number; deviation: number }
   ) {}
 
   /**
@@ -19,12 +21,22 @@ export class AnsweredGroups {
     const groups: number[][] = []
     const byPrompt = new Map<string, number[]>()
     let kind: GivenKind | undefined
+    let count = 0
+    let mean = 0
+    let squares = 0
     for (let index = 0; index < dataset.length; index++) {
       const answered = await dataset.answered(index)
       kind ??= answered.kind
       if (answered.kind !== kind) {
         const message = `${dataset.path}:${answered.line}: the record has ${shapes[answered.kind]}, those before it ${shapes[kind]}; expected one of them`
         throw new AdjudgeError('DATA_INVALID', message)
+      }
+      for (const { score } of answered.completions) {
+        if (score === null) continue
+        // Welford's update.
+        const difference = score - mean
+        mean += difference / ++count
+        squares += difference * (score - mean)
       }
       if (kind === 'pair' || answered.completions.length > 1) {
         groups.push([index])
@@ -39,7 +51,8 @@ export class AnsweredGroups {
         groups.push(fresh)
       }
     }
-    return new AnsweredGroups(dataset, groups, kind!)
+    const deviation = count > 1 ? Math.sqrt(squares / (count - 1)) : 0
+    return new AnsweredGroups(dataset, groups, kind!, { mean, deviation })
   }
 
   /** Whether the first record brings answers at all. */

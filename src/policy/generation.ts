@@ -1,11 +1,11 @@
 /** From prompts to sampled completions. */
 import { callNative } from '../binding/errors.js'
-import type { NativeCompletion } from '../binding/native.js'
+import type { NativeCompletion, NativeSampling } from '../binding/native.js'
 import { AdjudgeError } from '../errors.js'
 import { concatenate } from './batch.js'
 import { tokenizerOf, type LoadedModel } from './model.js'
 import { resolveSampling } from './options.js'
-import type { Completion, GenerateOptions, Group, Prompt } from './types.js'
+import type { Completion, GenerateOptions, Group, Prompt, QDecoding } from './types.js'
 
 /** Token ids of prompts. */
 export async function encodePrompts(model: LoadedModel, prompts: Prompt[]): Promise<Int32Array[]> {
@@ -31,6 +31,7 @@ export async function generateGroups(
   version: number
 ): Promise<Group[]> {
   const sampling = resolveSampling(options)
+  const qDecoding = options.decoding && resolveDecoding(model, options.decoding)
   const promptTokens = await encodePrompts(model, prompts)
   const groups: Group[] = prompts.map((prompt, index) => ({
     prompt,
@@ -38,7 +39,7 @@ export async function generateGroups(
     completions: new Array<Completion>(sampling.n),
     // Greedy answers have the log-probs of temperature 1.
     temperature: sampling.temperature === 0 ? 1 : sampling.temperature,
-    version
+    version: qDecoding && qDecoding.beta !== 0 ? offPolicyVersion : version
   }))
   if (groups.length === 0) return groups
   const { eosTokens, stop } = stopsOf(model, options.stop ?? [])
@@ -65,6 +66,7 @@ export async function generateGroups(
         ...sampling,
         eosTokens,
         stop,
+        ...(qDecoding ? { qDecoding } : {}),
         ...(table ? { tokenBytes: table.bytes, tokenByteOffsets: table.offsets } : {})
       },
       onCompletion
@@ -76,6 +78,26 @@ export async function generateGroups(
   })
   if (failures.length > 0) throw failures[0]
   return groups
+}
+
+/** Equal to no version of the weights: what was sampled from was not the policy alone. */
+const offPolicyVersion = -1
+
+/** @throws AdjudgeError `ARGUMENT_INVALID` for a beta that is no number, a head that is missing or of the wrong kind. */
+function resolveDecoding(model: LoadedModel, decoding: QDecoding): NonNullable<NativeSampling['qDecoding']> {
+  const { beta = 1, valueHead = 'value' } = decoding
+  const twin = model.heads.some(({ name }) => name === 'twin_target_q')
+  const qHeads = decoding.qHeads ?? ['target_q', ...(twin ? ['twin_target_q'] : [])]
+  const invalid = (message: string) => new AdjudgeError('ARGUMENT_INVALID', `decoding${message}`)
+  if (!Number.isFinite(beta)) throw invalid(`.beta: expected a finite number, got ${beta}`)
+  if (qHeads.length === 0) throw invalid('.qHeads: expected at least one head')
+  for (const [name, outputs] of [...qHeads.map((head) => [head, 'vocabulary'] as const), [valueHead, 1] as const]) {
+    const head = model.heads.find((one) => one.name === name)
+    const known = model.heads.map((one) => one.name).join(', ') || 'none'
+    if (!head) throw invalid(`: the policy has no head ${name} (heads: ${known}); load a run's heads with loadHeads`)
+    if (head.outputs !== outputs) throw invalid(`: head ${name} has outputs ${head.outputs}, expected ${outputs}`)
+  }
+  return { beta, qHeads, valueHead }
 }
 
 /** A stop text that is one special token ends a completion as the end-of-sequence token does. */

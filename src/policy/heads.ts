@@ -13,9 +13,12 @@ import type { Head } from './types.js'
 export interface HeadOptions {
   /** 1 (default): the value of the state before a token. `vocabulary`: a value for each token that may come next. */
   outputs?: 1 | 'vocabulary'
-  /** Start of the weights: `zero` (default), or uniform within ±1/√hidden by the seed (PyTorch's linear layer). */
-  init?: 'zero' | 'uniform'
-  /** Of `uniform`. Default 0. */
+  /**
+   * Start of the weights: `zero` (default), uniform within ±1/√hidden by the seed (PyTorch's linear layer), or within ± a
+   * number of that.
+   */
+  init?: 'zero' | 'uniform' | number
+  /** Of a start that is not zero. Default 0. */
   seed?: number
   /** True: what is below the head learns nothing from it. Default false. */
   stopGradient?: boolean
@@ -39,14 +42,17 @@ const invalid = (message: string) => new AdjudgeError('ARGUMENT_INVALID', messag
 export async function addHead(model: LoadedModel, name: string, options: HeadOptions): Promise<void> {
   const { outputs = 1, init = 'zero', seed = 0, stopGradient = false } = options
   const trainable = options.trainable ?? model.trainable
+  // In a policy that does not learn at all, nothing is said of its heads.
+  const fixed = model.trainable && !trainable
   if (!nameRule.test(name)) throw invalid(`head: expected a name of letters, digits and _, got ${JSON.stringify(name)}`)
   if (outputs !== 1 && outputs !== 'vocabulary') {
     throw invalid(`outputs: expected 1 or "vocabulary", got ${JSON.stringify(outputs)}`)
   }
-  if (init !== 'zero' && init !== 'uniform') {
-    throw invalid(`init: expected "zero" or "uniform", got ${JSON.stringify(init)}`)
+  const share = init === 'uniform' ? 1 : init === 'zero' ? 0 : init
+  if (!(share >= 0 && share < Infinity)) {
+    throw invalid(`init: expected "zero", "uniform" or a number of at least 0, got ${JSON.stringify(init)}`)
   }
-  const spread = init === 'uniform' ? 1 / Math.sqrt(model.description.hidden) : 0
+  const spread = share / Math.sqrt(model.description.hidden)
   await callNative(() =>
     model.addon.addHead(model.native, {
       name,
@@ -57,7 +63,7 @@ export async function addHead(model: LoadedModel, name: string, options: HeadOpt
       seed
     })
   )
-  model.heads.push({ name, outputs, stopGradient })
+  model.heads.push({ name, outputs, stopGradient, ...(fixed ? { trainable: false } : {}) })
 }
 
 /** @throws AdjudgeError `ARGUMENT_INVALID` for an unknown name. */
@@ -120,14 +126,19 @@ const weightsFile = 'heads.safetensors'
 
 interface Definitions {
   format: number
-  heads: { name: string; outputs: 1 | 'vocabulary'; stop_gradient: boolean }[]
+  heads: { name: string; outputs: 1 | 'vocabulary'; stop_gradient: boolean; trainable?: boolean }[]
 }
 
 /** Writes the heads' folder: what they are, and their weights. */
 export async function writeHeads(model: LoadedModel, folder: string): Promise<void> {
   const definitions: Definitions = {
     format: headsFormat,
-    heads: model.heads.map(({ name, outputs, stopGradient }) => ({ name, outputs, stop_gradient: stopGradient }))
+    heads: model.heads.map(({ name, outputs, stopGradient, trainable }) => ({
+      name,
+      outputs,
+      stop_gradient: stopGradient,
+      ...(trainable === false ? { trainable } : {})
+    }))
   }
   await callNative(() => model.addon.saveHeads(model.native, join(folder, weightsFile)))
   await writeFile(join(folder, definitionsFile), JSON.stringify(definitions, null, 2) + '\n')
@@ -152,8 +163,9 @@ export async function loadHeads(model: LoadedModel, folder: string, trainable: b
     const message = `${file}: format ${definitions.format} was written by a newer adjudge; this one reads up to ${headsFormat}`
     throw new AdjudgeError('FORMAT_NEWER', message)
   }
-  for (const { name, outputs, stop_gradient: stopGradient } of definitions.heads) {
-    await addHead(model, name, { outputs, stopGradient, ...(trainable === undefined ? {} : { trainable }) })
+  for (const { name, outputs, stop_gradient: stopGradient, trainable: kept } of definitions.heads) {
+    const learns = kept === false ? false : trainable
+    await addHead(model, name, { outputs, stopGradient, ...(learns === undefined ? {} : { trainable: learns }) })
   }
   await callNative(() => model.addon.loadHeads(model.native, join(at, weightsFile)))
 }

@@ -108,7 +108,7 @@ export function resolveStep(options: StepOptions) {
   return resolved
 }
 
-type Sampling = Omit<NativeSampling, 'eosTokens' | 'stop' | 'tokenBytes' | 'tokenByteOffsets'>
+type Sampling = Omit<NativeSampling, 'eosTokens' | 'stop' | 'tokenBytes' | 'tokenByteOffsets' | 'qDecoding'>
 
 /** Sampling options, complete and checked. */
 export function resolveSampling(options: GenerateOptions): Sampling {

@@ -50,6 +50,18 @@ export interface Head {
   name: string
   outputs: 1 | 'vocabulary'
   stopGradient: boolean
+  /** False for a target network: it has no gradients, also after it was saved and loaded. */
+  trainable?: false
+}
+
+/** Decoding by Q heads, such as a run of the preset `ilql` leaves behind. */
+export interface QDecoding {
+  /** Logits become logits + beta · (smallest Q − V); 0 leaves them. Default 1. */
+  beta?: number
+  /** Heads with one output per token; of several the smallest counts. Default: `target_q` and `twin_target_q`. */
+  qHeads?: string[]
+  /** The head of the state's value. Default: `value`. */
+  valueHead?: string
 }
 
 export interface GenerateOptions {
@@ -71,6 +83,11 @@ export interface GenerateOptions {
   stop?: string[]
   /** Same seed, same tokens, whatever the threads and the batch. Default 0. */
   seed?: number
+  /**
+   * Shifts the logits by what each token is worth, before temperature, top-k and greedy choice (Snell et al. 2022).
+   * All log-probs are then those of the shifted distribution, not of the bare policy; the groups count as off-policy.
+   */
+  decoding?: QDecoding
   /** Return this many most probable tokens per position (0–20). Default 0. */
   topLogProbs?: number
   /** Most sequences decoded at once. Default 64. */

@@ -9,6 +9,7 @@ import { preferencePresetNames, presetNames, resolveAlgorithm, type Algorithm } 
 import { nearestName } from '../rl/nearest.js'
 import { Choices } from './choices.js'
 import { preferenceOf, preferenceProblem } from './preference.js'
+import { isQLearning, qTrainingOf } from './qConfig.js'
 import {
   inSection,
   reinforcementOf,
@@ -102,17 +103,18 @@ export function algorithmOf(config: RunConfig): Algorithm {
 }
 
 /** True where a run learns from the answers in its data instead of sampling. */
-export const learnsFromGiven = ({ data }: RunConfig): boolean => data.completions === 'given'
+export const learnsFromGiven = (config: RunConfig): boolean =>
+  config.data.completions === 'given' || isQLearning(config)
 
 /** True where training needs a frozen model to measure against. Throws ALGORITHM_INVALID. */
 export function needsReference(config: RunConfig): boolean {
-  if (config.algorithm.preset === 'sft') return false
+  if (config.algorithm.preset === 'sft' || isQLearning(config)) return false
   return preferenceOf(config)?.preference.reference ?? algorithmOf(config).kl.coefficient > 0
 }
 
 /** The critic of a run, where its algorithm has one. Throws ALGORITHM_INVALID. */
 export function criticOf(config: RunConfig): Reinforcement['value'] {
-  if (config.algorithm.preset === 'sft' || preferenceOf(config)) return undefined
+  if (config.algorithm.preset === 'sft' || isQLearning(config) || preferenceOf(config)) return undefined
   return reinforcementOf(config, algorithmOf(config)).value
 }
 
@@ -130,13 +132,18 @@ function algorithmProblems(config: RunConfig): Problem[] {
     return [...(other ? [wrong] : []), ...unusedProblems(config, 'sft learns from given answers')]
   }
   const { preset } = config.algorithm
-  const presets = [...presetNames, ...preferencePresetNames, 'sft']
+  const presets = [...presetNames, ...preferencePresetNames, 'ilql', 'sft']
   if (!presets.includes(preset)) {
     const near = nearestName(preset, presets)
     const message = `algorithm: unknown preset "${preset}"; did you mean "${near}"? (${presets.join(', ')})`
     return [{ path: '/algorithm/preset', message }]
   }
   try {
+    if (qTrainingOf(config)) return qProblems(config)
+    if (config.rollout.decoding_beta !== undefined) {
+      const message = 'rollout.decoding_beta is for ilql, whose heads it decodes with; remove it'
+      return [{ path: '/rollout/decoding_beta', message }]
+    }
     if (preferenceOf(config)) {
       const found = preferenceProblem(config, learnsFromGiven(config))
       return [...(found ? [found] : []), ...unusedProblems(config, `${preset} learns from comparisons`)]
@@ -169,6 +176,21 @@ function algorithmProblems(config: RunConfig): Problem[] {
     const key = /"([\w.]+)"/.exec(error.message)?.[1] ?? ''
     return [{ path: `/algorithm/${key.replaceAll('.', '/')}`, message: error.message }]
   }
+}
+
+/** What a run of ilql has no use for. */
+function qProblems(config: RunConfig): Problem[] {
+  const { data, rollout } = config
+  const problems = unusedProblems(config, 'ilql learns from judged answers in the data')
+  if (data.completions === 'sampled') {
+    const message = 'ilql learns from judged answers in the data; expected data.completions: given, or no such key'
+    problems.push({ path: '/data/completions', message })
+  }
+  if (rollout.choices !== undefined) {
+    const message = 'rollout.choices is for the exact estimator; remove it, as ilql learns from the data’s own answers'
+    problems.push({ path: '/rollout/choices', message })
+  }
+  return problems
 }
 
 function choicesProblems(choices: string | string[]): Problem[] {

@@ -6,6 +6,7 @@ import { JsonlWriter } from './files.js'
 import { compareHeldOut } from './given.js'
 import { rolloutMetrics, type Metrics } from './metrics.js'
 import { preferenceOf } from './preference.js'
+import { isQLearning } from './qConfig.js'
 import { rollOut, rolloutRecords } from './rollout.js'
 import { samplingOf, type Session } from './session.js'
 
@@ -35,7 +36,8 @@ async function judgeHeldOut(session: Session, step: number): Promise<Metrics> {
   await session.checkLengths(items, test!.path)
   const { temperature } = config.evaluation
   // Evaluations of a run share their seed: what differs between two of them is the policy.
-  const options = { ...samplingOf(config, 0), n: 1, temperature }
+  const decoding = isQLearning(config) ? { decoding: { beta: config.rollout.decoding_beta ?? 1 } } : {}
+  const options = { ...samplingOf(config, 0), n: 1, temperature, ...decoding }
   const name = `evaluation-${step}`
   const { seed } = config.training
   const rollout = choices

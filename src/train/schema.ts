@@ -62,7 +62,7 @@ const DataSchema = Type.Object(
     /**
      * `given`: a preset of preferences learns from the data's own answers, which nobody judges: `{ prompt, chosen,
      * rejected }`, `{ prompt, completion, label }` (kto), `{ prompt, completion, score }` by lines, or
-     * `{ prompt, completions: [{ text, score }] }`. Default: `sampled`.
+     * `{ prompt, completions: [{ text, score }] }`. ilql always learns from such. Default: `sampled`.
      */
     completions: Type.Optional(choice(['sampled', 'given'] as const)),
     /** A longer prompt is an error that names its line. Default: what the model's context leaves. */
@@ -210,6 +210,8 @@ export const RunSchema = Type.Object(
       min_p: Type.Number({ minimum: 0, maximum: 1, default: 0 }),
       repetition_penalty: Type.Number({ exclusiveMinimum: 0, default: 1 }),
       stop: Type.Array(Type.String(name), { default: [] }),
+      /** For ilql: evaluations sample from logits + decoding_beta × (min Q − V). */
+      decoding_beta: Type.Optional(Type.Number({ minimum: 0 })),
       /** Most sequences that are decoded at once. */
       max_batch: Type.Integer({ minimum: 1, default: 64 })
     }),
@@ -219,6 +221,8 @@ export const RunSchema = Type.Object(
      * baseline, scale, clip_low and clip_high may stand here without their section (advantage, loss).
      * A preset of preferences (dpo, ipo, orpo, simpo, kto, …) learns from comparisons of a group's completions: `pairs`
      * (best_worst, all, adjacent) and `min_margin` say which; for kto, `threshold` (a score, or group_mean) does.
+     * `ilql` learns Q values of tokens from the data's judged answers: gamma, tau, cql_scale, awac_scale, beta, alpha,
+     * steps_for_target_q_sync and two_qs as in trlx; scale_rewards, stop_gradient, head_learning_rate.
      */
     algorithm: Type.Object(
       { preset: Type.String({ ...name, default: 'grpo' }) },

@@ -21,6 +21,8 @@ import { removeParts } from './files.js'
 import { keepConfig } from './identity.js'
 import { checkMemory, planMemory } from './memory.js'
 import { MetricsFile } from './metrics.js'
+import { qTrainingOf } from './qConfig.js'
+import { addQHeads } from './qHeads.js'
 import { checkReachable } from './reach.js'
 import { valueHead } from './reinforcement.js'
 import { Rewards } from './rewards.js'
@@ -133,6 +135,7 @@ export class Session implements AsyncDisposable {
     })
     this.opened.push(() => this.policy.dispose())
     await this.openCritic(checkpoint)
+    await this.openQHeads(checkpoint)
     if (checkpoint) await this.policy.loadOptimizer(checkpoint.optimizer)
     const { config } = this
     if (adapted || !needsReference(config)) return
@@ -149,6 +152,15 @@ export class Session implements AsyncDisposable {
     const folder = checkpoint?.model ?? config.model.adapter ?? config.model.path
     if (checkpoint || existsSync(join(folder, 'heads'))) await policy.loadHeads(folder)
     else await policy.addHead(valueHead, { stopGradient: critic.stopGradient })
+  }
+
+  /** The heads of ilql: of the checkpoint, or new. */
+  private async openQHeads(checkpoint: Checkpoint | undefined): Promise<void> {
+    const { config, policy } = this
+    const q = qTrainingOf(config)
+    if (!q) return
+    if (checkpoint) await policy.loadHeads(checkpoint.model)
+    else await addQHeads(policy, q, config.training.seed)
   }
 
   /** The prompts of a step (from 1): the next ones of the epoch's order. */

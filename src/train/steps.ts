@@ -7,9 +7,11 @@ import { algorithmOf } from './config.js'
 import { fileOf } from './evaluate.js'
 import { JsonlWriter } from './files.js'
 import { compareStep } from './given.js'
+import { applyHeads, qStep } from './ilql.js'
 import { finite, rolloutMetrics, type Metrics } from './metrics.js'
 import { preferenceBackward } from './prefer.js'
 import { isPreference, preferenceOf } from './preference.js'
+import { qTrainingOf } from './qConfig.js'
 import { applyUpdate, reinforce } from './reinforce.js'
 import { reinforcementOf } from './reinforcement.js'
 import { rollOut, rolloutRecords, type Rollout } from './rollout.js'
@@ -98,12 +100,18 @@ async function learn(
   return { loss, metrics: { ...measured, ...(await applyUpdate(session, step)) } }
 }
 
-/** A step on the data's own answers. */
+/** A step on the data's own answers: Q values of their tokens, or comparisons. */
 export async function givenStep(session: Session, step: number): Promise<StepResult> {
   const started = performance.now()
-  const { metrics, tokens } = await compareStep(session, step, preferenceOf(session.config)!)
+  const q = qTrainingOf(session.config)
+  const { metrics, tokens } = await (q
+    ? qStep(session, step, q)
+    : compareStep(session, step, preferenceOf(session.config)!))
   const applied = await applyUpdate(session, step)
-  return { metrics: { ...metrics, ...applied, 'time/training': (performance.now() - started) / 1000 }, tokens }
+  const { learning_rate: rate } = session.config.optimizer
+  const heads = q ? await applyHeads(session, step, q, applied['learning_rate']! / rate) : {}
+  const time = (performance.now() - started) / 1000
+  return { metrics: { ...metrics, ...applied, ...heads, 'time/training': time }, tokens }
 }
 
 export async function superviseStep(session: Session, step: number): Promise<StepResult> {

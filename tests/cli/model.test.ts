@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Policy } from '../../src/policy/index.js'
 import { cli } from './cli.js'
 
 const model = fileURLToPath(new URL('../../assets/policy', import.meta.url))
@@ -25,6 +26,25 @@ describe('adjudge generate', () => {
     writeFileSync(file('one.mjs'), 'export default ({ prompt }) => prompt.length')
     const judged = await cli('judge', file('answers.jsonl'), '--function', file('one.mjs'))
     expect(judged.out).toContain('mean 11.000')
+  })
+
+  it('decodes by the Q heads beside the weights, and says where there are none', async () => {
+    {
+      using policy = await Policy.load(model, { trainable: false })
+      await policy.addHead('target_q', { outputs: 'vocabulary', init: 'uniform' })
+      await policy.addHead('value')
+      await policy.save(file('q'))
+    }
+    const ask = async (...more: string[]) =>
+      (await cli('generate', file('q'), '--prompt', 'Hello', '--max-tokens', '16', ...more)).out
+    const bare = await ask()
+    expect(await ask('--beta', '0')).toBe(bare)
+    expect(await ask('--temperature', '1', '--top-k', '1')).toBe(bare)
+    const shifted = await ask('--beta', '20')
+    expect(shifted).not.toBe(bare)
+    expect(await ask('--beta', '20', '--temperature', '1', '--top-k', '1')).toBe(shifted)
+    const none = await cli('generate', model, '--prompt', 'Hello', '--beta', '1')
+    expect(none.err).toContain('heads.json: there is no such file, so no heads')
   })
 
   it('wants one kind of prompt, and a place for the answers', async () => {
