@@ -1,0 +1,7 @@
+#include "native/cpu/group_advantages_sweep.h"
+
+namespace adjudge {
+
+const GroupAdvantageKernels group_advantages_avx512 = group_advantages_table;
+
+}  // namespace adjudge
