@@ -93,12 +93,12 @@ function needsOf({ advantage, kl }: Algorithm): Needs {
   }
 }
 
-const missing = (name: string, why: string) => new AdjudgeError('ARGUMENT_INVALID', `${name}: ${why}`)
+const invalid = (name: string, why: string) => new AdjudgeError('ARGUMENT_INVALID', `${name}: ${why}`)
 
 function checkBaselines(input: AdvantageInput, completions: number): void {
   const { baselines, groupOffsets } = input
   if (!baselines) {
-    throw missing(
+    throw invalid(
       'baselines',
       'this algorithm subtracts a reward that is given, such as the greedy completion’s: one per completion or per group'
     )
@@ -108,7 +108,7 @@ function checkBaselines(input: AdvantageInput, completions: number): void {
 }
 
 function checkToken(name: string, why: string, values: FloatArray | undefined, tokens: number): void {
-  if (!values) throw missing(name, `${why} needs one value per token`)
+  if (!values) throw invalid(name, `${why} needs one value per token`)
   checkLength(name, values, tokens, 'one per token')
 }
 
@@ -117,15 +117,15 @@ function checkTokens(needs: Needs, input: AdvantageInput, completions: number): 
   const { cuSeqlens, penalties, logProbs, referenceLogProbs } = input
   const estimated = needs.kl && !penalties
   if (estimated && !(logProbs && referenceLogProbs)) {
-    throw missing(
+    throw invalid(
       'referenceLogProbs',
       'this algorithm takes the KL off the reward: give logProbs and referenceLogProbs, or penalties'
     )
   }
   if (!cuSeqlens) {
-    if (penalties || estimated) throw missing('cuSeqlens', 'needed with a KL in the reward')
+    if (penalties || estimated) throw invalid('cuSeqlens', 'needed with a KL in the reward')
     if (needs.perToken)
-      throw missing('cuSeqlens', 'expected the completions’ boundaries: this algorithm looks at tokens')
+      throw invalid('cuSeqlens', 'expected the completions’ boundaries: this algorithm looks at tokens')
     return 0
   }
   checkLength('cuSeqlens', cuSeqlens, completions + 1, 'completions + 1')
@@ -145,8 +145,13 @@ function checkTokens(needs: Needs, input: AdvantageInput, completions: number): 
   return tokens
 }
 
-/** As the kernel takes it. */
-const nonFiniteRule = { default: 0, unscored: 1, error: 2 } as const
+/** `nonFinite` as the kernel takes it. */
+function nonFiniteRule(word: AdvantageInput['nonFinite']): number {
+  if (word === undefined) return 0
+  if (word === 'unscored') return 1
+  if (word === 'error') return 2
+  throw invalid('nonFinite', `expected error or unscored and got ${String(word)}`)
+}
 
 interface Output {
   advantages: FloatArray
@@ -185,7 +190,7 @@ function bindAdvantages(algorithm: Algorithm, needs: Needs, input: AdvantageInpu
       typed(estimated, referenceLogProbs),
       typed(needs.optimalToken, sumPiSquared),
       typed(needs.optimalToken, importanceWeights),
-      nonFiniteRule[input.nonFinite ?? 'default'],
+      nonFiniteRule(input.nonFinite),
       advantages,
       returns
     ],

@@ -17,8 +17,8 @@ export function callKernel<Result>(call: (kernels: RlKernels) => Result): Result
 
 /** The same numbers in the element type of `like`. */
 export function sameType(values: FloatArray, like: FloatArray): FloatArray {
-  if (like instanceof Float64Array) return values instanceof Float64Array ? values : Float64Array.from(values)
-  return values instanceof Float32Array ? values : Float32Array.from(values)
+  if (like instanceof Float64Array) return values instanceof Float64Array ? values : new Float64Array(values)
+  return values instanceof Float32Array ? values : new Float32Array(values)
 }
 
 /** Zeros in the element type of `like`. */
@@ -26,9 +26,30 @@ export function zeros(length: number, like: FloatArray): FloatArray {
   return like instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
 }
 
-/** @throws AdjudgeError `ARGUMENT_INVALID` where `values` is given with another length. */
+/** Whether the memory went to another thread: such an array has no element left. `ArrayBuffer.detached` came with Node 22. */
+function isDetached(values: unknown): boolean {
+  if (!ArrayBuffer.isView(values) || values.byteLength > 0) return false
+  try {
+    new Uint8Array(values.buffer)
+    return false
+  } catch {
+    return true
+  }
+}
+
+/** @throws AdjudgeError `BUFFER_DETACHED` */
+function checkAttached(name: string, values: unknown): void {
+  if (!isDetached(values)) return
+  throw new AdjudgeError(
+    'BUFFER_DETACHED',
+    `${name}: its buffer was transferred and has no memory any more; give another array, or share the buffer instead`
+  )
+}
+
+/** @throws AdjudgeError `ARGUMENT_INVALID` where `values` is given with another length, `BUFFER_DETACHED`. */
 export function checkLength(name: string, values: { length: number } | undefined, length: number, of: string): void {
   if (values && values.length !== length) {
+    checkAttached(name, values)
     throw new AdjudgeError('ARGUMENT_INVALID', `${name}: expected ${length} values (${of}) and got ${values.length}`)
   }
 }
@@ -44,7 +65,9 @@ export function checkFinite(name: string, values: FloatArray | undefined, mask?:
 
 /** The last boundary: how many elements the ranges cover. */
 export function covered(name: string, offsets: Int32Array): number {
-  const last = offsets.at(-1)
+  if (!(offsets instanceof Int32Array)) throw new AdjudgeError('ARGUMENT_INVALID', `${name}: expected an Int32Array`)
+  const last = offsets[offsets.length - 1]
+  if (last === undefined) checkAttached(name, offsets)
   if (last === undefined) throw new AdjudgeError('ARGUMENT_INVALID', `${name} is empty; it starts with 0`)
   if (last < 0) throw new AdjudgeError('ARGUMENT_INVALID', `${name} ends with ${last}; its elements never fall from 0`)
   return last

@@ -36,7 +36,8 @@ export interface Prepared<Input, Result> {
   /**
    * Computes on the engine's threads: for a large batch. Until the promise settles the arrays belong to the job: no other
    * call may write them, nor read what it writes (`BUFFER_BUSY`, in whichever worker thread). Their ArrayBuffers cannot be
-   * transferred to another thread any more; share them (SharedArrayBuffer) instead.
+   * transferred to another thread any more; share them (SharedArrayBuffer) instead. Do not call their `transfer()` while
+   * the job runs: nothing can forbid it.
    * @throws AdjudgeError as the plain call, `CANCELLED`, `BUFFER_BUSY`; always as a rejection.
    */
   async(input: Input, options?: AsyncOptions): Promise<Result>
