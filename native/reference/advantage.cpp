@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "rl/gae.h"
+#include "rules/gae.h"
 #include "reference/optimal_token_baseline.h"
 #include "reference/outcome.h"
 #include "reference/spread.h"

@@ -1,31 +1,18 @@
 #include "rl/gae.h"
 
-#include <algorithm>
+#include "cpu/gae.h"
+#include "reference/gae.h"
 
 namespace adjudge::rl {
 
-template <typename Float>
-void gae(const GaeRule& rule, const GaeBatch<Float>& batch, Float* advantages, Float* returns) {
-  const std::int32_t tokens = batch.cu_seqlens[batch.rows];
-  if (batch.mask) {
-    std::fill_n(advantages, tokens, Float{0});
-    std::fill_n(returns, tokens, Float{0});
-  }
-  for (std::size_t i = 0; i < batch.rows; ++i) {
-    gae_sequence(
-        rule, batch.cu_seqlens[i], batch.cu_seqlens[i + 1],
-        batch.bootstrap_values ? batch.bootstrap_values[i] : 0.0,
-        [&](std::int32_t t) { return static_cast<double>(batch.rewards[t]); },
-        [&](std::int32_t t) { return static_cast<double>(batch.values[t]); },
-        [&](std::int32_t t) { return !batch.mask || batch.mask[t]; },
-        [&](std::int32_t t, double advantage, double target) {
-          advantages[t] = static_cast<Float>(advantage);
-          returns[t] = static_cast<Float>(target);
-        });
-  }
+template <>
+void gae(const GaeRule& rule, const GaeBatch<float>& batch, float* advantages, float* returns) {
+  adjudge::gae(rule, batch, advantages, returns);
 }
 
-template void gae<float>(const GaeRule&, const GaeBatch<float>&, float*, float*);
-template void gae<double>(const GaeRule&, const GaeBatch<double>&, double*, double*);
+template <>
+void gae(const GaeRule& rule, const GaeBatch<double>& batch, double* advantages, double* returns) {
+  reference::gae(rule, batch, advantages, returns);
+}
 
 }  // namespace adjudge::rl
