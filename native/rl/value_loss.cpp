@@ -1,32 +1,12 @@
 #include "rl/value_loss.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "rl/value_terms.h"
+
 namespace adjudge::rl {
 namespace {
-
-struct Error {
-  double square;
-  double slope;  // with respect to the value
-  bool clipped;
-};
-
-// max((v - R)^2, (clip(v) - R)^2) (Schulman et al.'s PPO code); at a tie the slope is the mean of both, as
-// torch does.
-Error error_of(double value, double old_value, double target, double clip) {
-  const double free = value - target;
-  const double bounded = std::min(std::max(value, old_value - clip), old_value + clip);
-  const double held = bounded - target;
-  const double free_slope = 2 * free;
-  const double held_slope = bounded == value ? 2 * held : 0;
-  const double free_square = free * free;
-  const double held_square = held * held;
-  if (held_square > free_square) return {held_square, held_slope, true};
-  if (held_square < free_square) return {free_square, free_slope, false};
-  return {free_square, (free_slope + held_slope) / 2, false};
-}
 
 // Mean and sum of squared deviations, updated one value at a time (Welford 1962).
 struct RunningSpread {
@@ -75,8 +55,8 @@ ValueLossResult value_loss(const ValueRule& rule, const ValueBatch<Float>& batch
       const double value = batch.values[t];
       const double target = batch.returns[t];
       const double free = value - target;
-      const Error error = clip ? error_of(value, batch.old_values[t], target, rule.clip)
-                               : Error{free * free, 2 * free, false};
+      const ValueError error = clip ? error_of(value, batch.old_values[t], target, rule.clip)
+                                    : ValueError{free * free, 2 * free, false};
       row_loss += error.square;
       gradients[t] = static_cast<Float>(weight * error.slope);
       clipped += error.clipped ? 1 : 0;

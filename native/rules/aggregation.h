@@ -1,5 +1,7 @@
 #pragma once
 
+#include "rules/device.h"
+
 // How token losses become one number.
 namespace adjudge::rl {
 
@@ -19,7 +21,7 @@ struct AggregationRule {
   bool count_empty_rows = false;  // rows without a counted token enter the number of sequences
 };
 
-inline double inverse(double x) { return x > 0 ? 1 / x : 0; }
+ADJUDGE_DEVICE double inverse(double x) { return x > 0 ? 1 / x : 0; }
 
 // Of the whole optimizer batch.
 struct Counts {
@@ -28,7 +30,7 @@ struct Counts {
 };
 
 // What a counted token of a row weighs in the loss.
-inline double row_weight(const AggregationRule& rule, const Counts& counts, double row_tokens) {
+ADJUDGE_DEVICE double row_weight(const AggregationRule& rule, const Counts& counts, double row_tokens) {
   switch (rule.kind) {
     case Aggregation::token_mean:
       return inverse(counts.tokens);
