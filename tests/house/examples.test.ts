@@ -55,6 +55,12 @@ describe.skipIf(!existsSync(join(packageRoot, 'dist', 'index.js')))('the example
     expect(existsSync(join(folder, 'adapter-merged', 'model.safetensors'))).toBe(true)
   })
 
+  it('own-loop: a policy of the caller’s own learns by the RL calls alone', async () => {
+    const rewards = numbers(await run('own-loop.ts'), /mean reward ([\d.]+)/g)
+    expect(rewards[0]).toBeLessThan(0.3)
+    expect(rewards.at(-1)).toBeGreaterThan(0.7)
+  })
+
   it('exact: the rewarded answer becomes the most probable', async () => {
     const shares = numbers(await run('exact.ts'), /: ([\d.]+) %/g)
     expect(shares.at(-1)).toBeGreaterThan(shares[0]!)
