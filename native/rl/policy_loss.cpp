@@ -4,13 +4,16 @@
 
 namespace adjudge::rl {
 
-template <typename Float>
-LossValue policy_loss(const LossRule& rule, const LossBatch<Float>& batch, Float* log_prob_gradients,
-                      Float* entropy_gradients) {
+template <>
+LossValue policy_loss(const LossRule& rule, const LossBatch<double>& batch, double* log_prob_gradients,
+                      double* entropy_gradients) {
   return reference::policy_loss(rule, batch, log_prob_gradients, entropy_gradients);
 }
 
-template LossValue policy_loss(const LossRule&, const LossBatch<float>&, float*, float*);
-template LossValue policy_loss(const LossRule&, const LossBatch<double>&, double*, double*);
+template <>
+LossValue policy_loss(const LossRule& rule, const LossBatch<float>& batch, float* log_prob_gradients,
+                      float* entropy_gradients) {
+  return policy_loss_vectors(rule, batch, log_prob_gradients, entropy_gradients);
+}
 
 }  // namespace adjudge::rl

@@ -8,6 +8,7 @@
 
 #include "native/core/error.h"
 #include "native/rl/exact.h"
+#include "native/reference/policy_loss.h"
 #include "native/rl/policy_loss.h"
 
 namespace adjudge::rl {
@@ -161,7 +162,8 @@ TEST(RlPolicyLoss, OnPolicyRatioIsExactlyOne) {
   EXPECT_EQ(gradients[2], 0);
 }
 
-TEST(RlPolicyLoss, SinglePrecisionAgreesWithDoubleOnTheSameNumbers) {
+// The reference computes in f64 whatever the arrays; the f32 kernels: rl_policy_loss_vectors_test.cpp.
+TEST(RlPolicyLoss, TheReferenceOfSinglePrecisionAgreesWithDoubleOnTheSameNumbers) {
   Case data;
   std::vector<float> log_probs(data.log_probs.begin(), data.log_probs.end());
   std::vector<float> old_log_probs(data.old_log_probs.begin(), data.old_log_probs.end());
@@ -180,7 +182,7 @@ TEST(RlPolicyLoss, SinglePrecisionAgreesWithDoubleOnTheSameNumbers) {
   twice.reference_log_probs = nullptr;
   std::vector<float> left(9);
   std::vector<double> right(9);
-  EXPECT_EQ(policy_loss<float>(LossRule{}, single, left.data(), nullptr).loss,
+  EXPECT_EQ(reference::policy_loss<float>(LossRule{}, single, left.data(), nullptr).loss,
             policy_loss<double>(LossRule{}, twice, right.data(), nullptr).loss);
   for (std::size_t t = 0; t < 9; ++t) EXPECT_EQ(left[t], static_cast<float>(right[t]));
 }
