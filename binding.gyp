@@ -6,7 +6,7 @@
   'target_defaults': {
     'include_dirs': ['.', 'native'],
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
-    'cflags_cc': ['-std=c++20', '-fPIC', '-O3', '-ffp-contract=off', '-fvisibility=hidden', '-Wall', '-Wextra'],
+    'cflags_cc': ['-std=c++20', '-fPIC', '-O3', '-ffp-contract=off', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wno-psabi'],
     'defines': ['NDEBUG'],
     'xcode_settings': {
       'CLANG_CXX_LANGUAGE_STANDARD': 'c++20',

@@ -4,22 +4,36 @@
 #include "device/upload.h"
 
 namespace adjudge::device {
+namespace {
+
+// A kernel over packed tokens whose outputs have one number per token. arrays: how many such arrays go in and
+// out; on_cpu() computes the same on the processor.
+template <typename Entry, typename Rule, typename Batch, typename OnCpu, typename... Outputs>
+void token_call(Choice choice, const char* name, Entry* cuda::Kernels::*entry, std::size_t arrays,
+                const Rule& rule, const Batch& batch, OnCpu&& on_cpu, Outputs*... outputs) {
+  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
+  dispatch(
+      choice, name, bytes_of(arrays, tokens),
+      [&](Session& session) {
+        const auto there = upload(session, batch);
+        const auto with = [&](auto*... outputs_there) {
+          return run(session, name, session.kernels().*entry, nullptr, [&](auto& kernel, auto& launch) {
+            return kernel(rule, there, static_cast<std::int64_t>(tokens), outputs_there..., launch);
+          });
+        };
+        return with(session.out(outputs, tokens)...);
+      },
+      on_cpu);
+}
+
+}  // namespace
+
 template <>
 void gae(Choice choice, const rl::GaeRule& rule, const rl::GaeBatch<float>& batch, float* advantages,
          float* returns) {
-  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
-  dispatch(
-      choice, "gae", bytes_of(4, tokens),
-      [&](Session& session) {
-        const auto there = upload(session, batch);
-        float* const advantages_there = session.out(advantages, tokens);
-        float* const returns_there = session.out(returns, tokens);
-        return run(session, "gae", session.kernels().gae, nullptr, [&](auto& kernel, auto& launch) {
-          return kernel(rule, there, static_cast<std::int64_t>(tokens), advantages_there, returns_there,
-                        launch);
-        });
-      },
-      [&] { rl::gae(rule, batch, advantages, returns); });
+  token_call(
+      choice, "gae", &cuda::Kernels::gae, 4, rule, batch, [&] { rl::gae(rule, batch, advantages, returns); },
+      advantages, returns);
 }
 
 template <>
@@ -32,19 +46,9 @@ void gae(Choice choice, const rl::GaeRule& rule, const rl::GaeBatch<double>& bat
 template <>
 void vtrace(Choice choice, const rl::VtraceRule& rule, const rl::ReturnsBatch<float>& batch, float* targets,
             float* advantages) {
-  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
-  dispatch(
-      choice, "vtrace", bytes_of(5, tokens),
-      [&](Session& session) {
-        const auto there = upload(session, batch);
-        float* const targets_there = session.out(targets, tokens);
-        float* const advantages_there = session.out(advantages, tokens);
-        return run(session, "vtrace", session.kernels().vtrace, nullptr, [&](auto& kernel, auto& launch) {
-          return kernel(rule, there, static_cast<std::int64_t>(tokens), targets_there, advantages_there,
-                        launch);
-        });
-      },
-      [&] { rl::vtrace(rule, batch, targets, advantages); });
+  token_call(
+      choice, "vtrace", &cuda::Kernels::vtrace, 5, rule, batch,
+      [&] { rl::vtrace(rule, batch, targets, advantages); }, targets, advantages);
 }
 
 template <>
@@ -57,19 +61,9 @@ void vtrace(Choice choice, const rl::VtraceRule& rule, const rl::ReturnsBatch<do
 template <>
 void upgo(Choice choice, const rl::UpgoRule& rule, const rl::ReturnsBatch<float>& batch, float* returns,
           float* advantages) {
-  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
-  dispatch(
-      choice, "upgo", bytes_of(5, tokens),
-      [&](Session& session) {
-        const auto there = upload(session, batch);
-        float* const returns_there = session.out(returns, tokens);
-        float* const advantages_there = session.out(advantages, tokens);
-        return run(session, "upgo", session.kernels().upgo, nullptr, [&](auto& kernel, auto& launch) {
-          return kernel(rule, there, static_cast<std::int64_t>(tokens), returns_there, advantages_there,
-                        launch);
-        });
-      },
-      [&] { rl::upgo(rule, batch, returns, advantages); });
+  token_call(
+      choice, "upgo", &cuda::Kernels::upgo, 5, rule, batch,
+      [&] { rl::upgo(rule, batch, returns, advantages); }, returns, advantages);
 }
 
 template <>
@@ -82,17 +76,9 @@ void upgo(Choice choice, const rl::UpgoRule& rule, const rl::ReturnsBatch<double
 template <>
 void retrace(Choice choice, const rl::RetraceRule& rule, const rl::ReturnsBatch<float>& batch,
              float* targets) {
-  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
-  dispatch(
-      choice, "retrace", bytes_of(5, tokens),
-      [&](Session& session) {
-        const auto there = upload(session, batch);
-        float* const targets_there = session.out(targets, tokens);
-        return run(session, "retrace", session.kernels().retrace, nullptr, [&](auto& kernel, auto& launch) {
-          return kernel(rule, there, static_cast<std::int64_t>(tokens), targets_there, launch);
-        });
-      },
-      [&] { rl::retrace(rule, batch, targets); });
+  token_call(
+      choice, "retrace", &cuda::Kernels::retrace, 5, rule, batch, [&] { rl::retrace(rule, batch, targets); },
+      targets);
 }
 
 template <>

@@ -9,6 +9,7 @@ import type { HeadBackward } from '../policy/index.js'
 import type { Policy } from '../policy/policy.js'
 import type { Sequence } from '../policy/types.js'
 import { qLoss, qTargets, type QLoss } from '../rl/index.js'
+import { joinRows, offsetsOf, splitRows } from '../rl/ragged.js'
 import { encodeGiven } from './given.js'
 import { finite, type Metrics } from './metrics.js'
 import type { QTraining } from './qConfig.js'
@@ -54,16 +55,9 @@ async function judgedAnswers(
   return { judged, unscored, scores }
 }
 
-const join = (arrays: readonly Float32Array[]): Float32Array =>
-  Float32Array.from(arrays.flatMap((array) => Array.from(array)))
-
-/** One array per sequence again. */
+/** One array per sequence again; zeros where there is nothing. */
 const cut = (flat: ArrayLike<number> | undefined, cuSeqlens: Int32Array): Float32Array[] =>
-  Array.from({ length: cuSeqlens.length - 1 }, (_, row) =>
-    flat
-      ? (flat as Float32Array).slice(cuSeqlens[row], cuSeqlens[row + 1])
-      : new Float32Array(cuSeqlens[row + 1]! - cuSeqlens[row]!)
-  )
+  splitRows(flat ?? new Float32Array(cuSeqlens.at(-1)!), cuSeqlens)
 
 /** V of the state after each token; the last one of a completion has none. */
 function nextValues(values: Float32Array, cuSeqlens: Int32Array): { nextValues: Float32Array; terminated: Uint8Array } {
@@ -99,8 +93,8 @@ async function lossOf(
     logProbs: cloning,
     heads: { value: {}, ...(Object.fromEntries(wanted) as Record<string, { logSumExps?: boolean }>) }
   })
-  const cuSeqlens = new Int32Array(judged.length + 1)
-  judged.forEach(({ tokens }, row) => (cuSeqlens[row + 1] = cuSeqlens[row]! + tokens.length))
+  const cuSeqlens = offsetsOf(judged.map(({ tokens }) => tokens.length))
+  const join = (rows: readonly Float32Array[]) => joinRows(rows, cuSeqlens)
   const valuesOf = (name: string) => join(scores.heads[name]!.values)
   const logSumExpsOf = (name: string) => join(scores.heads[name]!.logSumExps!)
   const values = valuesOf('value')

@@ -8,6 +8,7 @@ import {
   type PreferenceBatch,
   type PreferenceMetrics
 } from '../rl/index.js'
+import { joinRows, offsetsOf, splitRows } from '../rl/ragged.js'
 import type { PreferenceTraining } from './preference.js'
 import type { Rollout } from './rollout.js'
 
@@ -56,7 +57,6 @@ export function placePairs(chosen: Int32Array, rejected: Int32Array): Omit<Compa
   return { completions, batch: { chosen: placed(chosen), rejected: placed(rejected) } }
 }
 
-const join = (arrays: Float32Array[]): Float32Array => Float32Array.from(arrays.flatMap((array) => Array.from(array)))
 const sums = (arrays: Float32Array[]): Float64Array =>
   Float64Array.from(arrays, (array) => array.reduce((sum, value) => sum + value, 0))
 
@@ -107,22 +107,21 @@ export async function comparisonLoss(
     logProbs: (sequences) =>
       (reference ?? policy).logProbs(sequences, { temperature, adapter: reference !== undefined })
   }
-  const cuSeqlens = new Int32Array(compared.length + 1)
-  compared.forEach(({ tokens }, row) => (cuSeqlens[row + 1] = cuSeqlens[row]! + tokens.length))
+  const cuSeqlens = offsetsOf(compared.map(({ tokens }) => tokens.length))
   const known = logProbs
     ? completions.map((index) => logProbs[index]!)
     : await policy.logProbs([...compared], { temperature })
   const result = preferenceLoss(preference, {
     ...batch,
     ...(preference.kind === 'kto' ? await mismatched(policy, frozen, compared, prompts, temperature) : {}),
-    logProbs: join(known),
-    ...(preference.reference ? { referenceLogProbs: join(await frozen.logProbs([...compared])) } : {}),
+    logProbs: joinRows(known, cuSeqlens),
+    ...(preference.reference ? { referenceLogProbs: joinRows(await frozen.logProbs([...compared]), cuSeqlens) } : {}),
     cuSeqlens
   })
   if (learn) {
     await policy.backward({
       sequences: [...compared],
-      logProbGradients: compared.map((_, row) => result.gradients.slice(cuSeqlens[row], cuSeqlens[row + 1])),
+      logProbGradients: splitRows(result.gradients, cuSeqlens),
       temperature
     })
   }

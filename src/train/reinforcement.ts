@@ -8,6 +8,8 @@ import {
   type RewardShaping,
   type ValueSpec
 } from '../rl/index.js'
+import { nearestName } from '../rl/nearest.js'
+import { invalidRecord, snakeCase } from '../rl/record.js'
 import type { RunConfig } from './schema.js'
 
 export interface Reinforcement {
@@ -64,6 +66,11 @@ const systemOf = (preset: string): string => /^(verl|openrlhf|trl)_/.exec(preset
 
 function valueOf({ value, optimizer, algorithm }: RunConfig): Reinforcement['value'] {
   const { learning_rate: learningRate, stop_gradient: stopGradient = true, ...loss } = value ?? {}
+  const known = ['learning_rate', 'stop_gradient', 'preset', ...Object.keys(resolveValue({})).map(snakeCase)]
+  const unknown = Object.keys(loss).find((key) => !known.includes(snakeCase(key)))
+  if (unknown !== undefined) {
+    throw invalidRecord('value', `unknown key "${unknown}"; did you mean "${nearestName(unknown, known)}"?`)
+  }
   return {
     spec: resolveValue({ preset: systemOf(algorithm.preset), ...loss }),
     learningRate: learningRate ?? 10 * optimizer.learning_rate,

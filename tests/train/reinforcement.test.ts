@@ -233,6 +233,10 @@ rewards: [{ name: short, function: ./short.ts }]
     ['value: { clip: 0.2 }', /value is for a critic, and grpo has none/],
     ['algorithm: { preset: ppo }\nvalue: { clip: -1 }', /run.yaml:5: value: "clip" is -1/],
     ['algorithm: { preset: ppo }\nvalue: { clipp: 1 }', /unknown key "clipp"; did you mean "clip"/],
+    [
+      'algorithm: { preset: ppo }\nvalue: { learning_rat: 1 }',
+      /unknown key "learning_rat"; did you mean "learning_rate"/
+    ],
     ['off_policy: { preset: verl_token_is }', /run.yaml:4: off_policy: unknown preset "verl_token_is"; did you mean/],
     ['reward: { clip: [1, 0] }', /reward.clip: expected the lowest reward, then the highest/],
     ['reward: { overlong: { cache_tokens: 200 } }', /cache_tokens is above the limit of 128 tokens/],
