@@ -9,6 +9,7 @@ export default defineConfig({
     // A native addon with its own threads: processes, not worker threads, and no more of them than cores.
     pool: 'forks',
     poolOptions: { forks: { maxForks: 2, minForks: 1 } },
+    globalSetup: ['tests/temporary.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000
   }

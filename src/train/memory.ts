@@ -9,8 +9,10 @@ import { readModelFiles } from '../policy/files.js'
 import { allLinear } from '../policy/options.js'
 import { Tokenizer } from '../policy/tokenizer.js'
 import type { Message } from '../policy/types.js'
-import { learnsFromGiven, needsReference, type LoadedConfig } from './config.js'
+import { criticOf, learnsFromGiven, needsReference, type LoadedConfig } from './config.js'
 import { availableMemory, bytesOf, sizeText } from './freeMemory.js'
+import { qTrainingOf } from './qConfig.js'
+import { qHeads } from './qHeads.js'
 import type { RunConfig } from './schema.js'
 
 /** The sizes in a model's config.json that its memory follows from. */
@@ -52,7 +54,7 @@ export function shapeOf(configText: string): ModelShape | undefined {
 }
 
 export interface MemoryRole {
-  name: 'weights' | 'gradients' | 'optimizer' | 'activations' | 'KV cache' | 'reference' | 'judges'
+  name: 'weights' | 'gradients' | 'optimizer' | 'heads' | 'activations' | 'KV cache' | 'reference' | 'judges'
   bytes: number
 }
 
@@ -148,6 +150,8 @@ export function memoryPlan(config: RunConfig, input: MemoryInput): MemoryPlan {
     { name: 'activations', bytes: activations(shape, config, promptTokens, length) },
     { name: 'KV cache', bytes: samples ? cachedTokens(config, promptTokens, length) * cachePerToken(shape) : 0 }
   ]
+  const heads = headsOf(shape, config, dtype)
+  if (heads > 0) roles.push({ name: 'heads', bytes: heads })
   if (!lora && needsReference(config)) roles.push({ name: 'reference', bytes: weightsOf(shape, dtype) })
   const judging = judges.reduce((sum, judge) => sum + weightsOf(judge, dtype), 0)
   roles.push({ name: 'judges', bytes: judging })
@@ -158,6 +162,19 @@ export function memoryPlan(config: RunConfig, input: MemoryInput): MemoryPlan {
     trained,
     parameters: counts.all + counts.adapter
   }
+}
+
+/**
+ * Of the heads of a critic or of ilql: weights with their packed copies, and where a head learns, gradients and optimizer.
+ * A state's value has one output and is not packed.
+ */
+function headsOf({ vocabulary, hidden }: ModelShape, config: RunConfig, dtype: 'float32' | 'bfloat16'): number {
+  const value = 4 * (hidden + 1) * float
+  const q = qTrainingOf(config)
+  if (!q) return criticOf(config) ? value : 0
+  const weights = (2 * (dtype === 'bfloat16' ? 2 : float) + float) * vocabulary * hidden
+  const learning = 3 * float * vocabulary * hidden
+  return value + qHeads(q.twoQs).length * (2 * weights + learning)
 }
 
 const modulesOf = (targets: 'all-linear' | string[]): readonly string[] =>
@@ -223,6 +240,7 @@ function cures({ roles, dtype }: MemoryPlan, { model, rollout, algorithm }: RunC
   const adapted = model.lora !== undefined || model.adapter !== undefined
   const samples = algorithm.preset !== 'sft' && rollout.choices === undefined
   const found: [number, string][] = [
+    [share('heads'), 'algorithm.two_qs: false'],
     [share('weights'), dtype === 'bfloat16' ? 'a smaller model' : 'a smaller model, or model.dtype: bfloat16'],
     [share('judges'), 'a smaller native judge'],
     [share('activations'), 'shorter prompts (data.max_prompt_tokens)']

@@ -94,6 +94,25 @@ describe('adjudge train and merge', () => {
     expect(await answer(file('merged'))).toBe(await answer(model, '--adapter', adapter))
   })
 
+  it("keep a critic's head beside the merged weights", async () => {
+    writeFileSync(file('train.jsonl'), '{"prompt":"Where is it?"}\n')
+    writeFileSync(file('e.mjs'), 'export default ({ completion }) => (completion.text.match(/e/g) ?? []).length')
+    const config = {
+      model: { path: model, lora: { rank: 2 } },
+      data: { train: 'train.jsonl' },
+      rollout: { prompts: 1, completions: 4, max_tokens: 8 },
+      rewards: [{ name: 'e', function: './e.mjs' }],
+      algorithm: { preset: 'ppo' },
+      training: { steps: 1 }
+    }
+    writeFileSync(file('run.yaml'), JSON.stringify(config))
+    expect(await cli('train', file('run.yaml'))).toMatchObject({ code: 0 })
+    const adapter = file('runs/run/checkpoints/step-000001/model')
+    expect(await cli('merge', model, adapter, file('merged'))).toMatchObject({ code: 0 })
+    const head = (folder: string): Buffer => readFileSync(join(folder, 'heads', 'heads.safetensors'))
+    expect(head(file('merged')).equals(head(adapter))).toBe(true)
+  })
+
   it('answers a wrong configuration with its line', async () => {
     writeFileSync(file('run.yaml'), 'modle: { path: a }\n')
     const { code, err } = await cli('train', file('run.yaml'))

@@ -79,6 +79,27 @@ describe('the memory plan', () => {
     configure({ rollout: { choices: ['a', 'b'] }, algorithm: { preset: 'exact' } })
     expect(share(await plan(), 'KV cache')).toBe(0)
   })
+
+  it('counts the heads of ilql, four of them or two over the whole vocabulary, and a critic', async () => {
+    using policy = await Policy.load(model, { dtype: 'float32', trainable: false })
+    const { vocabulary, hidden } = policy.description
+    const answered = { prompt: 'Hi?', completions: [{ text: 'Yes.', score: 1, finish_reason: 'stop' }] }
+    writeFileSync(file('train.jsonl'), JSON.stringify(answered))
+    const heads = async (algorithm: object): Promise<number> => {
+      const given = (algorithm as { preset: string }).preset === 'ilql'
+      const data = { train: 'train.jsonl', ...(given ? { completions: 'given' } : {}) }
+      configure({ model: { path: model, dtype: 'float32' }, algorithm, data, ...(given ? { rewards: [] } : {}) })
+      return share(await plan(), 'heads')
+    }
+    const matrix = 4 * vocabulary * hidden
+    // Each Q and its target: values and packed copies for both directions; the Q's gradient and two moments.
+    const two = await heads({ preset: 'ilql', two_qs: false })
+    expect(two).toBeGreaterThan((3 + 3 + 3) * matrix)
+    expect(two).toBeLessThan(1.01 * (3 + 3 + 3) * matrix)
+    expect((await heads({ preset: 'ilql' })) / two).toBeCloseTo(2, 1)
+    expect(await heads({ preset: 'ppo' })).toBe(4 * 4 * (hidden + 1))
+    expect(await heads({ preset: 'grpo' })).toBe(0)
+  })
 })
 
 describe('training.memory', () => {

@@ -1,0 +1,10 @@
+/** One folder for all temporary files of a run of the tests, removed at its end, failed tests' files included. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export default (): (() => void) => {
+  const folder = mkdtempSync(join(tmpdir(), 'adjudge-tests-'))
+  process.env['TMPDIR'] = folder
+  return () => rmSync(folder, { recursive: true, force: true })
+}
