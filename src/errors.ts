@@ -28,6 +28,7 @@ export const errorCodes = {
   DISK_FULL: 'The disk is full',
   DISPOSED: 'The object was disposed and cannot be used any more',
   FILE_CORRUPT: 'A file is truncated, or its contents contradict each other',
+  FILE_LOCKED: 'Another process is working with a file or folder',
   FILE_NOT_FOUND: 'A file or folder does not exist',
   FILE_UNREADABLE: 'A file cannot be read',
   FILE_UNWRITABLE: 'A file cannot be written: permission, full disk or a missing folder',

@@ -1,4 +1,4 @@
-// Exports saveWeights, readSafetensors, writeSafetensors, readGgufMetadata.
+// Exports saveWeights, readSafetensors, writeSafetensors, readGgufMetadata, lockFile.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "../core/file_lock.h"
 #include "../io/gguf.h"
 #include "../io/peft.h"
 #include "../io/safetensors.h"
@@ -277,6 +278,14 @@ Napi::Value read_gguf_metadata(const Napi::CallbackInfo& info) {
   return job->promise();
 }
 
+// lockFile(path) -> () => void, which gives the lock back; so does the end of the process.
+Napi::Value lock_file(const Napi::CallbackInfo& info) {
+  auto held =
+      std::make_shared<std::unique_ptr<FileLock>>(std::make_unique<FileLock>(string(info[0], "path")));
+  return Napi::Function::New(
+      info.Env(), [held](const Napi::CallbackInfo&) { held->reset(); }, "unlock");
+}
+
 }  // namespace
 
 void export_files(Napi::Env env, Napi::Object exports) {
@@ -287,6 +296,7 @@ void export_files(Napi::Env env, Napi::Object exports) {
   export_function(env, exports, "readSafetensors", read_safetensors);
   export_function(env, exports, "writeSafetensors", write_tensors);
   export_function(env, exports, "readGgufMetadata", read_gguf_metadata);
+  export_function(env, exports, "lockFile", lock_file);
 }
 
 }  // namespace adjudge

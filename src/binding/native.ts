@@ -232,6 +232,8 @@ export interface NativeAddon {
   readSafetensors(path: string): Promise<Record<string, NativeTensor>>
   writeSafetensors(path: string, tensors: ({ name: string } & NativeTensor)[]): Promise<void>
   readGgufMetadata(path: string): Promise<{ config: string; metadata: string }>
+  /** Takes a file's lock, and gives the function that gives it back, as the end of the process does. */
+  lockFile(path: string): () => void
   /** Threads of the process-wide pool. */
   setThreads(threads: number): void
   threads(): number

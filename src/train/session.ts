@@ -19,6 +19,7 @@ import { Choices } from './choices.js'
 import { criticOf, learnsFromGiven, needsReference, type LoadedConfig } from './config.js'
 import { removeParts } from './files.js'
 import { keepConfig } from './identity.js'
+import { lockRun } from './lock.js'
 import { checkMemory, planMemory } from './memory.js'
 import { MetricsFile } from './metrics.js'
 import { qTrainingOf } from './qConfig.js'
@@ -30,6 +31,7 @@ import type { RunConfig } from './schema.js'
 
 export class Session implements AsyncDisposable {
   private readonly opened: (() => void | Promise<void>)[] = []
+  private locked = false
   policy!: Policy
   /** What KL is measured against, where it is not the policy without its adapter. */
   reference: Policy | undefined
@@ -55,10 +57,28 @@ export class Session implements AsyncDisposable {
 
   /**
    * Opens everything that the run needs and nothing is trained yet. The cheap and the likely to fail come first.
-   * Throws what model, data and judges throw, and CHECKPOINT_INVALID where `resume` does not fit the run's folder.
+   * Throws what model, data and judges throw, FILE_LOCKED where the folder's run is at work, and CHECKPOINT_INVALID where `resume` does not fit the run's folder.
    */
   static async open({ config, folder: configFolder }: LoadedConfig, resume: boolean): Promise<Session> {
     const folder = join(config.runs, config.name)
+    const session = new Session(config, folder)
+    try {
+      if (existsSync(folder)) session.lock()
+      await session.openAt(configFolder, resume)
+      return session
+    } catch (error) {
+      await session[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  private lock(): void {
+    if (!this.locked) this.opened.push(lockRun(this.folder))
+    this.locked = true
+  }
+
+  private async openAt(configFolder: string, resume: boolean): Promise<void> {
+    const { folder } = this
     const checkpoint = resume ? latestCheckpoint(join(folder, 'checkpoints')) : undefined
     // A run that failed before its first step has nothing to lose: its configuration may be put right.
     const begun = existsSync(join(folder, 'metrics.jsonl')) || existsSync(join(folder, 'checkpoints'))
@@ -66,14 +86,7 @@ export class Session implements AsyncDisposable {
       const message = `${folder}: a run of this name is there; go on with it by --resume, or give this one another name (--set name=…)`
       throw new AdjudgeError('CONFIG_INVALID', message)
     }
-    const session = new Session(config, folder)
-    try {
-      await session.openParts(configFolder, checkpoint, resume && begun)
-      return session
-    } catch (error) {
-      await session[Symbol.asyncDispose]()
-      throw error
-    }
+    await this.openParts(configFolder, checkpoint, resume && begun)
   }
 
   private async openParts(configFolder: string, checkpoint: Checkpoint | undefined, resume: boolean): Promise<void> {
@@ -99,6 +112,7 @@ export class Session implements AsyncDisposable {
     if (plan) checkMemory(plan, config)
     await this.loadPolicies(checkpoint)
     makeFolder(folder)
+    this.lock()
     const ledger = Ledger.open(config.ledger ?? join(folder, 'ledger'))
     this.opened.push(() => ledger.close())
     this.rewards = await Rewards.open(config.rewards, configFolder, ledger)

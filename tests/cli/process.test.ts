@@ -95,6 +95,29 @@ describe('kill -9', () => {
   })
 })
 
+describe('two processes in one folder', () => {
+  it('are kept apart while the first is at work, and no longer', async () => {
+    const child = startCli(['train', file('run.yaml'), '--set', 'training.steps=100000'])
+    await until(() => steps() >= 1, child)
+    for (const more of [[], ['--resume']]) {
+      const { code, err } = await cli('train', file('run.yaml'), ...more)
+      expect(code).toBe(1)
+      expect(err).toContain('FILE_LOCKED')
+      expect(err).toContain(
+        `process ${child.process.pid} is at work here; wait until it ends, stop it, or give this run`
+      )
+    }
+    child.process.kill('SIGKILL')
+    await child.ended
+    const done = steps()
+    const set = ['--set', `training.steps=${done + 1}`]
+    expect(await cli('train', file('run.yaml'), '--resume', ...set)).toMatchObject({ code: 0 })
+    // The same process may go on in its folder as well.
+    set[1] = `training.steps=${done + 2}`
+    expect(await cli('train', file('run.yaml'), '--resume', ...set)).toMatchObject({ code: 0 })
+  })
+})
+
 const root = process.getuid?.() === 0
 const disk = root && spawnSync('mount', ['--version']).status === 0
 
