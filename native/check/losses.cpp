@@ -132,6 +132,21 @@ void check_policy_loss(Report& report) {
     if (kind == LossKind::gmpo) rule.aggregation.kind = Aggregation::sequence_mean;
     compare_loss(report, data, name, rule);
   }
+  rule = {};
+  rule.kind = LossKind::kl_cov;
+  rule.covariance.share = 0.02;
+  compare_loss(report, data, "kl-cov", rule);
+  // Every candidate: a draw depends on the bits of the numbers, and so on their type.
+  rule.kind = LossKind::clip_cov;
+  rule.covariance = {1, 0.1, 5};
+  compare_loss(report, data, "clip-cov", rule);
+  rule = {};
+  rule.keep_ratio_low = 0.8;
+  rule.keep_ratio_high = 1.25;
+  rule.top_entropy_quantile = 0.2;
+  rule.entropy_coefficient = 0.01;
+  rule.entropy_token_mean = true;
+  compare_loss(report, data, "kept ratios, top entropy", rule);
 }
 
 void check_value_and_kl(Report& report) {

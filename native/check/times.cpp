@@ -100,7 +100,8 @@ void time_kernels(Report& report) {
       if (sequence) rule.ratio = rl::Ratio::sequence;
       report.time("policy_loss", sequence ? "2^26 tokens, sequence ratio, k3" : "2^26 tokens, clip, k3",
                   session, (sequence ? 24.0 : 16.0) * tokens, [&](cuda::Launch& launch) {
-                    return kernels.policy_loss(rule, there, tokens, gradients, nullptr, value, launch);
+                    return kernels.policy_loss(rule, there, tokens, nullptr, gradients, nullptr, value,
+                                               launch);
                   });
     }
   });

@@ -175,7 +175,7 @@ struct DeviceSumTree {
   double* minima = nullptr;
 };
 
-constexpr std::uint32_t kernels_version = 1;
+constexpr std::uint32_t kernels_version = 2;
 
 // A null entry: this library has no such kernel.
 struct Kernels {
@@ -188,8 +188,11 @@ struct Kernels {
                     float* advantages, float* returns, rl::AdvantageMetrics* metrics, Fault* fault, Launch&);
   int (*gae)(const rl::GaeRule&, const rl::GaeBatch<float>&, std::int64_t tokens, float* advantages,
              float* returns, Launch&);
+  // selected: [tokens], those that covariance singles out, or null: chosen here. clip_cov draws its tokens by
+  // a hash of all log-probs in their order and has to bring them.
   int (*policy_loss)(const rl::LossRule&, const rl::LossBatch<float>&, std::int64_t tokens,
-                     float* log_prob_gradients, float* entropy_gradients, rl::LossValue* value, Launch&);
+                     const std::uint8_t* selected, float* log_prob_gradients, float* entropy_gradients,
+                     rl::LossValue* value, Launch&);
   int (*value_loss)(const rl::ValueRule&, const rl::ValueBatch<float>&, std::int64_t tokens, float* gradients,
                     rl::ValueLossResult* value, Launch&);
   int (*kl_rows)(rl::KlDirection, const rl::KlRowsBatch<float>&, float* values, float* gradients, Launch&);

@@ -62,6 +62,7 @@ __device__ T shuffle_xor(T value, int bits, unsigned mask = all_lanes) {
   return __shfl_xor_sync(mask, value, bits);
 }
 SIMT_DEVICE unsigned ballot(bool value, unsigned mask = all_lanes) { return __ballot_sync(mask, value); }
+SIMT_DEVICE int count_bits(unsigned bits) { return __popc(bits); }
 SIMT_DEVICE bool any(bool value, unsigned mask = all_lanes) { return __any_sync(mask, value) != 0; }
 SIMT_DEVICE bool all(bool value, unsigned mask = all_lanes) { return __all_sync(mask, value) != 0; }
 
@@ -166,6 +167,7 @@ T shuffle_xor(T value, int bits, unsigned mask = all_lanes) {
 inline unsigned ballot(bool value, unsigned mask = all_lanes) {
   return static_cast<unsigned>(host::meet(host::Meeting::ballot, mask, value ? 1 : 0, 0));
 }
+inline int count_bits(unsigned bits) { return __builtin_popcount(bits); }
 inline bool any(bool value, unsigned mask = all_lanes) { return ballot(value, mask) != 0; }
 inline bool all(bool value, unsigned mask = all_lanes) { return ballot(value, mask) == mask; }
 

@@ -1,28 +1,45 @@
 #include "device/rl.h"
 
+#include <vector>
+
 #include "device/dispatch.h"
 #include "device/upload.h"
+#include "reference/loss_selection.h"
 
 namespace adjudge::device {
+namespace {
+
+// The tokens that clip_cov draws by a hash of all log-probs in their order: no work for a GPU.
+std::vector<std::uint8_t> drawn_tokens(const rl::LossRule& rule, rl::LossBatch<float> batch) {
+  if (rule.kind != rl::LossKind::clip_cov) return {};
+  const std::vector<std::uint8_t> kept = reference::kept_tokens(rule, batch);
+  if (!kept.empty()) batch.mask = kept.data();
+  return reference::covariance_tokens(rule, batch);
+}
+
+}  // namespace
 
 template <>
 rl::LossValue policy_loss(Choice choice, const rl::LossRule& rule, const rl::LossBatch<float>& batch,
                           float* log_prob_gradients, float* entropy_gradients) {
   const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
   rl::LossValue value;
+  std::vector<std::uint8_t> drawn;  // until the session is over
   dispatch(
       choice, "policy_loss",
       (4 + (batch.reference_log_probs != nullptr) + 2 * (batch.entropies != nullptr)) * tokens *
           sizeof(float),
       [&](Session& session) {
+        drawn = drawn_tokens(rule, batch);
         const auto there = upload(session, batch);
+        const std::uint8_t* const drawn_there = session.in(drawn.empty() ? nullptr : drawn.data(), tokens);
         float* const log_prob_gradients_there = session.out(log_prob_gradients, tokens);
         float* const entropy_gradients_there = session.out(entropy_gradients, tokens);
         auto* const value_there = session.out(&value, 1);
         return run(session, "policy_loss", session.kernels().policy_loss, nullptr,
                    [&](auto& kernel, auto& launch) {
-                     return kernel(rule, there, static_cast<std::int64_t>(tokens), log_prob_gradients_there,
-                                   entropy_gradients_there, value_there, launch);
+                     return kernel(rule, there, static_cast<std::int64_t>(tokens), drawn_there,
+                                   log_prob_gradients_there, entropy_gradients_there, value_there, launch);
                    });
       },
       [&] { value = rl::policy_loss(rule, batch, log_prob_gradients, entropy_gradients); });

@@ -177,10 +177,12 @@ ADJUDGE_DEVICE TermLanes<Number> sapo_lanes(const LossConstants& rule, const Tok
   const Number four(4.0f);
   const Number temperature = select(less(Number(0.0f), token.advantage), Number(rule.temperature_positive),
                                     Number(rule.temperature_negative));
-  const Number gate = one / (one + exponential(-temperature * (token.ratio - one)));
+  // 1 - gate is growth x gate, which keeps its digits where the gate is near 1.
+  const Number growth = exponential(minimum(-temperature * (token.ratio - one), Number(40.0f)));
+  const Number gate = one / (one + growth);
   TermLanes<Number> term = no_term<Number>();
   term.value = -token.advantage * gate * four / temperature;
-  term.ratio_slope = -token.advantage * four * gate * (one - gate);
+  term.ratio_slope = -token.advantage * four * gate * (growth * gate);
   return term;
 }
 
