@@ -8,7 +8,6 @@ import {
   qTargets,
   ReplayBuffer,
   resolveAlgorithm,
-  resolvePreference,
   resolveQAlgorithm
 } from 'adjudge'
 import { microseconds, runCases, type Samples } from './cases.js'
@@ -40,8 +39,18 @@ export async function main(args: string[]): Promise<Figures | undefined> {
   if (values.help) return void console.log(help)
   const size = values.quick ? 1 / 16 : 1
   const figures: Figures = {}
-  await measure('one group of 8 completions', [groupAdvantages(8), groupLoss(8, 16)], figures, values.quick)
-  await measure('batches', [replay(1_000_000), targets(size), dpo(size)], figures, values.quick)
+  await measure(
+    'one group of 8 completions',
+    [groupAdvantages(8), groupLoss(8, 16), dpo('preferenceLoss of 8 pairs, prepared', 8, true)],
+    figures,
+    values.quick
+  )
+  await measure(
+    'batches',
+    [replay(1_000_000), targets(size), dpo('preferenceLoss, 10^6 pairs', Math.round(size * 1_000_000), false)],
+    figures,
+    values.quick
+  )
   for (const batch of largeBatches) await measureLarge(batch, size, figures)
   for (const [name, figure] of Object.entries(figures))
     console.log(`${name.padEnd(56)} ${words(figure)} ${figure.unit}`)
@@ -134,18 +143,18 @@ function targets(size: number): Pair {
   return { name: 'qTargets, 250,000 steps of 32 actions', ours, plain }
 }
 
-function dpo(size: number): Pair {
-  const pairs = Math.round(size * 1_000_000)
+function dpo(name: string, pairs: number, small: boolean): Pair {
   const logProbs = logProbsOf(2 * pairs, 10)
   const referenceLogProbs = near(logProbs, 1, 11)
   const chosen = Int32Array.from({ length: pairs }, (_, pair) => 2 * pair)
   const rejected = chosen.map((completion) => completion + 1)
-  const record = resolvePreference({ preset: 'dpo', beta: 0.1 })
-  const gradients = new Float32Array(2 * pairs)
-  const ours = () => preferenceLoss(record, { logProbs, referenceLogProbs, chosen, rejected })
+  const prepared = preferenceLoss.prepare({ preset: 'dpo', beta: 0.1 })
+  const [gradients, out] = [new Float32Array(2 * pairs), { gradients: new Float32Array(2 * pairs) }]
+  const ours = () => prepared({ logProbs, referenceLogProbs, chosen, rejected, out })
   const plain = () => plainDpo(logProbs, referenceLogProbs, 0.1, gradients)
   mustAgree('preferenceLoss', [ours().loss], [plain()])
-  return { name: 'preferenceLoss, 10^6 pairs', ours, plain }
+  mustAgree('preferenceLoss', out.gradients, gradients)
+  return { name, ours, plain, small }
 }
 
 /** A batch beyond every cache, and the native floor whose bytes it shares. */

@@ -1,9 +1,8 @@
-// The preference loss for JavaScript: synchronous, typed arrays in and out.
-#include "../rl/preference_loss.h"
-
+// The preference loss for JavaScript.
 #include <string>
 
-#include "rl_arguments.h"
+#include "../device/rl.h"
+#include "rl_call.h"
 
 namespace adjudge {
 namespace {
@@ -53,83 +52,111 @@ rl::PreferenceRule preference_rule(const Napi::Object& from) {
   return rule;
 }
 
-// [pairs]: each the index of a completion.
-const std::int32_t* indices(const Napi::Object& input, const char* name, std::size_t pairs,
-                            std::size_t completions) {
-  const std::int32_t* values = required<std::int32_t>(input, name, pairs);
+// Of log-probs, or of scores: the same arguments at the same positions.
+consteval Signature signature_of(const char* values) {
+  return {values,
+          {values, "referenceLogProbs", "cuSeqlens", "mask", "nllMask", "lengths", "chosen", "rejected",
+           "margins", "weights", "desirable", "mismatchedLogProbs", "mismatchedReferenceLogProbs",
+           "klBaseline", "batchSize", "batchTokens"},
+          {"gradients"}};
+}
+
+constexpr Signature log_prob_signature = signature_of("logProbs");
+constexpr Signature score_signature = signature_of("scores");
+
+void check_indices(const char* name, const std::int32_t* values, std::size_t pairs, std::size_t completions) {
   for (std::size_t p = 0; p < pairs; ++p) {
     if (values[p] >= 0 && static_cast<std::size_t>(values[p]) < completions) continue;
     invalid(std::string(name) + "[" + std::to_string(p) + "]",
             "the index of one of the " + std::to_string(completions) + " completions and not " +
                 std::to_string(values[p]));
   }
-  return values;
+}
+
+void check_pairs(const std::int32_t* chosen, const std::int32_t* rejected, std::size_t pairs,
+                 std::size_t completions) {
+  check_indices("chosen", chosen, pairs, completions);
+  check_indices("rejected", rejected, pairs, completions);
+  for (std::size_t p = 0; p < pairs; ++p) {
+    if (chosen[p] != rejected[p]) continue;
+    throw Error("ARGUMENT_INVALID", "chosen[" + std::to_string(p) + "]: completion " +
+                                        std::to_string(chosen[p]) +
+                                        " is chosen and rejected in one pair; expected two of them");
+  }
 }
 
 template <typename Float>
-Napi::Value preference_loss(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::PreferenceRule rule = preference_rule(from);
+rl::PreferenceBatch<Float> batch_of(const rl::PreferenceRule& rule, const Call& call, std::size_t& values) {
+  constexpr const Signature& at = log_prob_signature;
   rl::PreferenceBatch<Float> batch;
-  std::size_t values = length_of(input, "logProbs");
-  if (absent(input.Get("cuSeqlens"))) {
-    batch.completions = values;
-    batch.lengths = data<std::int32_t>(input, "lengths", values);
-  } else {
-    batch.completions = offsets(input, "cuSeqlens", batch.cu_seqlens);
+  values = call.length(0);
+  if (call.given(at.at("cuSeqlens"))) {
+    batch.completions = call.offsets(at.at("cuSeqlens"), batch.cu_seqlens);
     values = static_cast<std::size_t>(batch.cu_seqlens[batch.completions]);
-    batch.mask = data<std::uint8_t>(input, "mask", values);
-    batch.nll_mask = data<std::uint8_t>(input, "nllMask", values);
+    batch.mask = call.data<std::uint8_t>(at.at("mask"), values);
+    batch.nll_mask = call.data<std::uint8_t>(at.at("nllMask"), values);
+  } else {
+    batch.completions = values;
+    batch.lengths = call.data<std::int32_t>(at.at("lengths"), values);
   }
-  batch.log_probs = required<Float>(input, "logProbs", values);
-  batch.reference_log_probs = data<Float>(input, "referenceLogProbs", values);
+  batch.log_probs = call.required<Float>(0, values);
+  batch.reference_log_probs = call.data<Float>(at.at("referenceLogProbs"), values);
   std::size_t terms = batch.completions;
   if (rule.kind == rl::PreferenceKind::kto) {
-    batch.desirable = required<std::uint8_t>(input, "desirable", batch.completions);
-    batch.mismatched = length_of(input, "mismatchedLogProbs");
-    batch.mismatched_log_probs = data<Float>(input, "mismatchedLogProbs", batch.mismatched);
+    batch.desirable = call.required<std::uint8_t>(at.at("desirable"), batch.completions);
+    batch.mismatched = call.length(at.at("mismatchedLogProbs"));
+    batch.mismatched_log_probs = call.data<Float>(at.at("mismatchedLogProbs"), batch.mismatched);
     if (batch.mismatched_log_probs) {
       batch.mismatched_reference_log_probs =
-          required<Float>(input, "mismatchedReferenceLogProbs", batch.mismatched);
+          call.required<Float>(at.at("mismatchedReferenceLogProbs"), batch.mismatched);
     }
   } else {
-    batch.pairs = length_of(input, "chosen");
-    batch.chosen = indices(input, "chosen", batch.pairs, batch.completions);
-    batch.rejected = indices(input, "rejected", batch.pairs, batch.completions);
-    batch.margins = data<Float>(input, "margins", batch.pairs);
-    terms = batch.pairs;
+    batch.pairs = terms = call.length(at.at("chosen"));
+    batch.chosen = call.required<std::int32_t>(at.at("chosen"), batch.pairs);
+    batch.rejected = call.required<std::int32_t>(at.at("rejected"), batch.pairs);
+    batch.margins = call.data<Float>(at.at("margins"), batch.pairs);
+    check_pairs(batch.chosen, batch.rejected, batch.pairs, batch.completions);
   }
-  batch.weights = data<Float>(input, "weights", terms);
-  batch.kl_baseline = number(input, "klBaseline", 0);
-  batch.batch_size = number(input, "batchSize", -1);
-  batch.batch_tokens = number(input, "batchTokens", -1);
+  batch.weights = call.data<Float>(at.at("weights"), terms);
+  batch.kl_baseline = call.number(at.at("klBaseline"), 0);
+  batch.batch_size = call.number(at.at("batchSize"), -1);
+  batch.batch_tokens = call.number(at.at("batchTokens"), -1);
+  return batch;
+}
 
-  auto gradients = Napi::TypedArrayOf<Float>::New(env, values, float_type<Float>);
-  const rl::PreferenceValue value = rl::preference_loss(rule, batch, gradients.Data());
-  Napi::Object metrics = Napi::Object::New(env);
-  metrics.Set("rewardChosen", value.metrics.reward_chosen);
-  metrics.Set("rewardRejected", value.metrics.reward_rejected);
-  metrics.Set("accuracy", value.metrics.accuracy);
-  metrics.Set("margin", value.metrics.margin);
-  metrics.Set("logProbChosen", value.metrics.log_prob_chosen);
-  metrics.Set("logProbRejected", value.metrics.log_prob_rejected);
-  metrics.Set("nll", value.metrics.nll);
-  metrics.Set("logOdds", value.metrics.log_odds);
-  metrics.Set("logSigmoidOdds", value.metrics.log_sigmoid_odds);
-  metrics.Set("kl", value.metrics.kl);
-  metrics.Set("rewardLeast", value.metrics.reward_least);
-  metrics.Set("rewardMean", value.metrics.reward_mean);
-  metrics.Set("rewardMost", value.metrics.reward_most);
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("loss", value.loss);
-  out.Set("gradients", gradients);
-  out.Set("metrics", metrics);
-  return out;
+template <typename Float>
+void preference_loss(const rl::PreferenceRule& rule, const Call& call, double* numbers) {
+  constexpr const Signature& at = log_prob_signature;
+  std::size_t values = 0;
+  const rl::PreferenceBatch<Float> batch = batch_of<Float>(rule, call, values);
+  auto* gradients = call.written<Float>(at.at("gradients"), values);
+  call.check_finite<Float>(0, batch.mask);
+  // A token that only the token loss counts must be finite too.
+  if (batch.nll_mask && batch.mask) call.check_finite<Float>(0, batch.nll_mask);
+  call.check_finite<Float>(at.at("referenceLogProbs"), batch.mask);
+  call.check_finite<Float>(at.at("margins"));
+  call.check_finite<Float>(at.at("weights"));
+  call.check_finite<Float>(at.at("mismatchedLogProbs"));
+  call.check_finite<Float>(at.at("mismatchedReferenceLogProbs"));
+  check_cancelled();
+  const rl::PreferenceValue value = device::preference_loss(device::chosen(), rule, batch, gradients);
+  const rl::PreferenceMetrics& metrics = value.metrics;
+  write_numbers(numbers, {value.loss, metrics.reward_chosen, metrics.reward_rejected, metrics.accuracy,
+                          metrics.margin, metrics.log_prob_chosen, metrics.log_prob_rejected, metrics.nll,
+                          metrics.log_odds, metrics.log_sigmoid_odds, metrics.kl, metrics.reward_least,
+                          metrics.reward_mean, metrics.reward_most});
 }
 
 }  // namespace
 
 void register_rl_preference(Napi::Env env, Napi::Object exports) {
-  set_kernel(env, exports, "rlPreferenceLoss", "logProbs", preference_loss<float>, preference_loss<double>);
+  const auto work = [](const Napi::Object& from) {
+    return either_type([rule = preference_rule(from)](const Call& call, double* numbers, auto type) {
+      preference_loss<decltype(type)>(rule, call, numbers);
+    });
+  };
+  export_rl_call(env, exports, "rlPreferenceLoss", log_prob_signature, 14, work);
+  export_rl_call(env, exports, "rlPreferenceScoreLoss", score_signature, 14, work);
 }
 
 }  // namespace adjudge

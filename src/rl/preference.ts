@@ -1,9 +1,9 @@
 /** Losses of judged pairs and single judged completions, with their derivative for every token's log-prob: no model. */
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
-import type { NativePreference } from './nativePreference.js'
-import { takesMargins } from './preferenceResolve.js'
-import type { Preference } from './preferenceTypes.js'
+import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
+import { resolvePreference, takesMargins } from './preferenceResolve.js'
+import type { Preference, PreferenceOptions } from './preferenceTypes.js'
+import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from './prepared.js'
 import type { FloatArray } from './types.js'
 
 export interface PreferenceBatch {
@@ -44,6 +44,8 @@ export interface PreferenceBatch {
   /** Pairs (kto: completions), and tokens that the token loss counts, of the whole optimizer batch, where this call sees a part. */
   batchSize?: number
   batchTokens?: number
+  /** As `logProbs` (bradley_terry: `scores`), element type too: where the gradients go. Default: a new array. */
+  out?: { gradients?: FloatArray }
 }
 
 /** Means over the pairs, under TRL's names; what a kind does not have, or nothing could be averaged for, is absent. */
@@ -86,14 +88,6 @@ function checkPairs(batch: PreferenceBatch): void {
   if (!chosen || !rejected) throw missing('chosen', 'needed with rejected: the indices of each pair’s completions')
   checkLength('rejected', rejected, chosen.length, 'as many as chosen')
   checkLength('margins', batch.margins, chosen.length, 'one per pair')
-  checkFinite('margins', batch.margins)
-  const same = chosen.findIndex((completion, pair) => completion === rejected[pair])
-  if (same >= 0) {
-    throw missing(
-      `chosen[${same}]`,
-      `completion ${chosen[same]} is chosen and rejected in one pair; expected two of them`
-    )
-  }
 }
 
 function checkBaseline(batch: PreferenceBatch): void {
@@ -102,8 +96,6 @@ function checkBaseline(batch: PreferenceBatch): void {
     if (mismatchedLogProbs.length === 0) throw missing('mismatchedLogProbs', 'expected at least one, or klBaseline')
     if (!mismatchedReferenceLogProbs) throw missing('mismatchedReferenceLogProbs', 'needed with mismatchedLogProbs')
     checkLength('mismatchedReferenceLogProbs', mismatchedReferenceLogProbs, mismatchedLogProbs.length, 'one each')
-    checkFinite('mismatchedLogProbs', mismatchedLogProbs)
-    checkFinite('mismatchedReferenceLogProbs', mismatchedReferenceLogProbs)
   } else if (klBaseline === undefined || !(klBaseline >= 0 && klBaseline < Infinity)) {
     throw missing('klBaseline', 'kto needs a number of at least 0, or mismatchedLogProbs and their reference')
   }
@@ -131,9 +123,6 @@ function checkBatch(preference: Preference, batch: PreferenceBatch, values: Floa
   if (preference.reference && !batch.referenceLogProbs) {
     throw missing('referenceLogProbs', `${preference.preset} has log ratios to a reference; needed`)
   }
-  // A token that only the token loss counts must be finite too.
-  checkFinite('logProbs', values, batch.nllMask ? undefined : mask)
-  checkFinite('referenceLogProbs', batch.referenceLogProbs, mask)
   if (kind === 'kto') {
     if (!batch.desirable) throw missing('desirable', 'kto needs one per completion: 1 desirable, 0 undesirable')
     checkLength('desirable', batch.desirable, completions, 'one per completion')
@@ -146,32 +135,105 @@ function checkBatch(preference: Preference, batch: PreferenceBatch, values: Floa
     throw missing('weights', `the kind ${kind} matches sorted sides, not pairs; leave them out`)
   }
   checkLength('weights', batch.weights, kind === 'kto' ? completions : (batch.chosen?.length ?? 0), 'one per loss')
-  checkFinite('weights', batch.weights)
 }
 
-function metricsOf(preference: Preference, metrics: NativePreference['metrics']): PreferenceMetrics {
-  const { kind } = preference
-  const named: PreferenceMetrics =
+function bindLoss(preference: Preference, batch: PreferenceBatch): Bound<FloatArray> {
+  const scored = preference.kind === 'bradley_terry'
+  const values = scored ? batch.scores : batch.logProbs
+  if (!values) throw missing(scored ? 'scores' : 'logProbs', `needed for ${preference.preset}`)
+  if (scored && batch.cuSeqlens)
+    throw missing('cuSeqlens', 'bradley_terry takes one score per completion; leave it out')
+  checkBatch(preference, batch, values)
+  const { referenceLogProbs, margins, weights, mismatchedLogProbs, mismatchedReferenceLogProbs } = batch
+  const gradients = batch.out?.gradients ?? zeros(values.length, values)
+  return {
+    values: [
+      values,
+      preference.reference ? referenceLogProbs && sameType(referenceLogProbs, values) : undefined,
+      batch.cuSeqlens,
+      batch.mask,
+      batch.nllMask,
+      batch.lengths,
+      batch.chosen,
+      batch.rejected,
+      margins && sameType(margins, values),
+      weights && sameType(weights, values),
+      batch.desirable,
+      mismatchedLogProbs && sameType(mismatchedLogProbs, values),
+      mismatchedReferenceLogProbs && sameType(mismatchedReferenceLogProbs, values),
+      batch.klBaseline,
+      batch.batchSize,
+      batch.batchTokens,
+      gradients
+    ],
+    output: gradients
+  }
+}
+
+/** What the kernel writes, in its order. */
+type PreferenceNumbers = readonly [
+  loss: number,
+  rewardChosen: number,
+  rewardRejected: number,
+  accuracy: number,
+  margin: number,
+  logProbChosen: number,
+  logProbRejected: number,
+  nll: number,
+  logOdds: number,
+  logSigmoidOdds: number,
+  kl: number,
+  rewardLeast: number,
+  rewardMean: number,
+  rewardMost: number
+]
+
+function metricsOf({ kind, nllCoefficient }: Preference, numbers: PreferenceNumbers): PreferenceMetrics {
+  const metrics: PreferenceMetrics =
     kind === 'bradley_terry'
       ? {
-          min_reward: metrics.rewardLeast,
-          mean_reward: metrics.rewardMean,
-          max_reward: metrics.rewardMost,
-          accuracy: metrics.accuracy,
-          margin: metrics.margin
+          min_reward: numbers[11],
+          mean_reward: numbers[12],
+          max_reward: numbers[13],
+          accuracy: numbers[3],
+          margin: numbers[4]
         }
       : {
-          'rewards/chosen': metrics.rewardChosen,
-          'rewards/rejected': metrics.rewardRejected,
-          'rewards/accuracies': metrics.accuracy,
-          'rewards/margins': metrics.margin,
-          'logps/chosen': metrics.logProbChosen,
-          'logps/rejected': metrics.logProbRejected,
-          ...(preference.nllCoefficient > 0 ? { nll_loss: metrics.nll } : {}),
-          ...(kind === 'orpo' ? { log_odds_ratio: metrics.logSigmoidOdds, log_odds_chosen: metrics.logOdds } : {}),
-          ...(kind === 'kto' ? { kl: metrics.kl } : {})
+          'rewards/chosen': numbers[1],
+          'rewards/rejected': numbers[2],
+          'rewards/accuracies': numbers[3],
+          'rewards/margins': numbers[4],
+          'logps/chosen': numbers[5],
+          'logps/rejected': numbers[6]
         }
-  return Object.fromEntries(Object.entries(named).filter(([, value]) => !Number.isNaN(value)))
+  if (nllCoefficient > 0) metrics.nll_loss = numbers[7]
+  if (kind === 'orpo') {
+    metrics.log_odds_ratio = numbers[9]
+    metrics.log_odds_chosen = numbers[8]
+  }
+  if (kind === 'kto') metrics.kl = numbers[10]
+  for (const name in metrics) {
+    const key = name as keyof PreferenceMetrics
+    if (Number.isNaN(metrics[key])) delete metrics[key]
+  }
+  return metrics
+}
+
+function prepareLoss(preference: Preference, device: Device | undefined): Prepared<PreferenceBatch, PreferenceLoss> {
+  const scored = preference.kind === 'bradley_terry'
+  const rule = { ...preference, device }
+  const kernel = callKernel((kernels) =>
+    scored ? kernels.rlPreferenceScoreLoss(rule) : kernels.rlPreferenceLoss(rule)
+  )
+  return preparedCall(
+    kernel,
+    14,
+    (batch: PreferenceBatch) => bindLoss(preference, batch),
+    (gradients, values): PreferenceLoss => {
+      const numbers = values as unknown as PreferenceNumbers
+      return { loss: numbers[0], gradients, metrics: metricsOf(preference, numbers) }
+    }
+  )
 }
 
 /**
@@ -194,28 +256,10 @@ function metricsOf(preference: Preference, metrics: NativePreference['metrics'])
  * which sorts over its call, and kto, whose baseline must then be given). Sources: the papers named beside the presets;
  * constants and length rules as in TRL 1.16, on whose own results the tests stand.
  * @throws AdjudgeError `ARGUMENT_INVALID` for a missing or non-finite input, lengths that disagree, an index outside the
- *   completions, or odds that are not finite.
+ *   completions, or odds that are not finite; `BUFFER_OVERLAP`, `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot
+ *   be used.
  */
-export function preferenceLoss(preference: Preference, batch: PreferenceBatch): PreferenceLoss {
-  const scored = preference.kind === 'bradley_terry'
-  const values = scored ? batch.scores : batch.logProbs
-  if (!values) throw missing(scored ? 'scores' : 'logProbs', `needed for ${preference.preset}`)
-  if (scored) {
-    checkFinite('scores', values)
-    if (batch.cuSeqlens) throw missing('cuSeqlens', 'bradley_terry takes one score per completion; leave it out')
-  }
-  checkBatch(preference, batch, values)
-  const typed = (array: FloatArray | undefined) => array && sameType(array, values)
-  const { loss, gradients, metrics } = callKernel((kernels) =>
-    kernels.rlPreferenceLoss(preference, {
-      ...batch,
-      logProbs: values,
-      referenceLogProbs: preference.reference ? typed(batch.referenceLogProbs) : undefined,
-      margins: typed(batch.margins),
-      weights: typed(batch.weights),
-      mismatchedLogProbs: typed(batch.mismatchedLogProbs),
-      mismatchedReferenceLogProbs: typed(batch.mismatchedReferenceLogProbs)
-    })
-  )
-  return { loss, gradients, metrics: metricsOf(preference, metrics) }
-}
+export const preferenceLoss: RlCall<Preference, PreferenceOptions, PreferenceBatch, PreferenceLoss> = rlCall(
+  prepareLoss,
+  resolvePreference
+)
