@@ -36,6 +36,7 @@ int run(const adjudge::check::Options& options, const std::string& json, bool ti
   check_returns(report);
   check_policy_loss(report);
   check_value_and_kl(report);
+  check_logits(report);
   check_q(report);
   check_preference_loss(report);
   int failed = 0;

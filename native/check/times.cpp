@@ -136,7 +136,7 @@ void time_kernels(Report& report) {
     rows.tokens = session.in(ids.data(), ids.size());
     auto* measures = device_array<float>(session, 4 * lines);
     auto* fault = device_array<cuda::Fault>(session, 1);
-    cuda::LogitsStatistics statistics;
+    rl::LogitsStatistics<float> statistics;
     statistics.log_probs = measures;
     statistics.log_sum_exp = measures + lines;
     statistics.entropies = measures + 2 * lines;
@@ -149,10 +149,11 @@ void time_kernels(Report& report) {
       const auto slopes = filled(12, lines, -1, 1);
       cuda::LogitsGradient gradient;
       gradient.log_sum_exp = statistics.log_sum_exp;
-      gradient.log_prob_gradients = session.in(slopes.data(), lines);
+      gradient.coefficients.log_prob_gradients = session.in(slopes.data(), lines);
       gradient.gradients = device_array<float>(session, lines * width);
-      report.time("logits_gradient", "[4096, 49152] float32", session, 8.0 * lines * width,
-                  [&](cuda::Launch& launch) { return kernels.logits_gradient(rows, gradient, launch); });
+      report.time(
+          "logits_gradient", "[4096, 49152] float32", session, 8.0 * lines * width,
+          [&](cuda::Launch& launch) { return kernels.logits_gradient(rows, gradient, fault, launch); });
     }
     if (kernels.kl_rows) {
       const auto other = filled(13, lines * width, -10, 10);

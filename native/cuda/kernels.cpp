@@ -16,6 +16,7 @@ Kernels every_kernel() {
 #endif
   add_advantages(table);
   add_gae(table);
+  add_logits(table);
   add_policy_loss(table);
   add_value_loss(table);
   add_kl_rows(table);

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "rules/logits.h"
+
 namespace adjudge::rl {
 struct AdvantageRule;
 struct AdvantageMetrics;
@@ -114,36 +116,25 @@ struct Extent {
 
 enum class Element : std::int32_t { float32, bfloat16 };
 
-// Rows of logits, `stride` elements apart.
+// rl::LogitsBatch with rows of either element, `stride` elements apart.
 struct LogitsRows {
   const void* logits = nullptr;
   Element element = Element::float32;
   std::int64_t rows = 0;
   std::int64_t width = 0;
   std::int64_t stride = 0;
-  float inverse_temperature = 1;
+  double temperature = 1;
   const std::int32_t* tokens = nullptr;  // [rows], null: no log-probs
 };
 
-// All of the scaled logits; null = not wanted.
-struct LogitsStatistics {
-  float* log_probs = nullptr;       // [rows]
-  float* log_sum_exp = nullptr;     // [rows]
-  float* entropies = nullptr;       // [rows], nats
-  float* sum_pi_squared = nullptr;  // [rows]
-  std::int32_t top_k = 0;
-  std::int32_t* top_tokens = nullptr;  // [rows, top_k], ties to the lower token
-  float* top_log_probs = nullptr;      // [rows, top_k]
-};
-
-// d loss / d logits = inverse_temperature * (coefficient * (onehot - p) - entropy_coefficient * p (log p +
-// H)).
 struct LogitsGradient {
-  const float* log_sum_exp = nullptr;         // [rows]
-  const float* entropies = nullptr;           // [rows], null where entropy_gradients is
-  const float* log_prob_gradients = nullptr;  // [rows]
-  const float* entropy_gradients = nullptr;   // [rows] or null
-  void* gradients = nullptr;  // [rows, stride] of the element of the logits; may be the logits
+  rl::LogitsCoefficients<float> coefficients;
+  // [rows], of the rows' statistics; where they are null (entropies: needed with entropy_gradients only) they
+  // are computed, which reads the rows twice.
+  const float* log_sum_exp = nullptr;
+  const float* entropies = nullptr;
+  void* gradients =
+      nullptr;  // [rows, stride] of the element of the logits, aligned as they are; may be the logits
 };
 
 // logits = hidden x weightsᵀ in row chunks that never hold more than `chunk_rows` x vocabulary numbers.
@@ -198,8 +189,9 @@ struct Kernels {
   int (*kl_rows)(rl::KlDirection, const rl::KlRowsBatch<float>&, float* values, float* gradients, Launch&);
   int (*kl_reward)(const rl::KlRewardRule&, const rl::KlRewardBatch<float>&, std::int64_t tokens,
                    float* results, rl::KlRewardMetrics* metrics, Launch&);
-  int (*logits_statistics)(const LogitsRows&, const LogitsStatistics&, Fault* fault, Launch&);
-  int (*logits_gradient)(const LogitsRows&, const LogitsGradient&, Launch&);
+  // top_k: at most 1,024.
+  int (*logits_statistics)(const LogitsRows&, const rl::LogitsStatistics<float>&, Fault* fault, Launch&);
+  int (*logits_gradient)(const LogitsRows&, const LogitsGradient&, Fault* fault, Launch&);
   int (*q_targets)(const rl::QTargetRule&, const rl::QTargetBatch<float>&, float* targets, Fault* fault,
                    Launch&);
   int (*q_loss)(const rl::QLossRule&, const rl::QLossBatch<float>&, rl::QLossValue* value, Fault* fault,
@@ -237,7 +229,7 @@ struct Kernels {
   int (*rejection)(const rl::Criterion&, double log_ratio_limit, double count_epsilon,
                    const rl::RolloutBatch<float>&, std::int64_t tokens, std::uint8_t* mask,
                    std::uint8_t* keep, rl::CriterionMetrics* metrics, Launch&);
-  int (*linear_statistics)(const LinearRows&, const LogitsStatistics&, Fault* fault, Launch&);
+  int (*linear_statistics)(const LinearRows&, const rl::LogitsStatistics<float>&, Fault* fault, Launch&);
   int (*linear_gradient)(const LinearRows&, const LinearGradient&, Launch&);
 };
 

@@ -17,9 +17,12 @@
 #define SIMT_KERNEL __global__ void
 #define SIMT_SHARED __shared__
 #define SIMT_DEVICE __device__ inline
+// Before a loop: several of its loads are under way at once.
+#define SIMT_UNROLL _Pragma("unroll 4")
 #else
 #define SIMT_KERNEL void
 #define SIMT_DEVICE inline
+#define SIMT_UNROLL
 // Shared by the lanes of a block. Blocks run one after another, and find what the block before left.
 #define SIMT_SHARED static thread_local
 #endif

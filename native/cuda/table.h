@@ -8,6 +8,7 @@ namespace adjudge::cuda {
 void add_advantages(Kernels& table);
 void add_gae(Kernels& table);
 void add_kl_rows(Kernels& table);
+void add_logits(Kernels& table);
 void add_policy_loss(Kernels& table);
 void add_value_loss(Kernels& table);
 

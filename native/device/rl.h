@@ -9,6 +9,7 @@
 #include "rl/gae.h"
 #include "rl/kl_reward.h"
 #include "rl/kl_rows.h"
+#include "rl/logits.h"
 #include "rl/off_policy_returns.h"
 #include "rl/policy_loss.h"
 #include "rl/preference_loss.h"
@@ -50,6 +51,15 @@ rl::ValueLossResult value_loss(Choice choice, const rl::ValueRule& rule, const r
 template <typename Float>
 void kl_rows(Choice choice, rl::KlDirection direction, const rl::KlRowsBatch<Float>& batch, Float* values,
              Float* gradients);
+
+template <typename Float>
+void logits_statistics(Choice choice, const rl::LogitsBatch<Float>& batch,
+                       const rl::LogitsStatistics<Float>& statistics);
+
+// gradients: [rows, width], not the logits' memory.
+template <typename Float>
+void logits_gradient(Choice choice, const rl::LogitsBatch<Float>& batch,
+                     const rl::LogitsCoefficients<Float>& coefficients, Float* gradients);
 
 template <typename Float>
 rl::KlRewardMetrics kl_reward(Choice choice, const rl::KlRewardRule& rule,

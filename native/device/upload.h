@@ -12,6 +12,7 @@
 #include "rl/q_targets.h"
 #include "rl/value_loss.h"
 #include "rules/advantage.h"
+#include "rules/logits.h"
 #include "rules/policy_loss.h"
 
 namespace adjudge::device {
@@ -84,6 +85,16 @@ inline rl::ValueBatch<float> upload(Session& session, rl::ValueBatch<float> batc
   batch.mask = session.in(batch.mask, tokens);
   batch.cu_seqlens = session.in(batch.cu_seqlens, batch.rows + 1);
   return batch;
+}
+
+inline cuda::LogitsRows upload(Session& session, const rl::LogitsBatch<float>& batch) {
+  cuda::LogitsRows rows;
+  rows.logits = session.in(batch.logits, batch.rows * batch.width);
+  rows.rows = static_cast<std::int64_t>(batch.rows);
+  rows.width = rows.stride = static_cast<std::int64_t>(batch.width);
+  rows.temperature = batch.temperature;
+  rows.tokens = session.in(batch.tokens, batch.rows);
+  return rows;
 }
 
 inline rl::KlRowsBatch<float> upload(Session& session, rl::KlRowsBatch<float> batch) {

@@ -1,8 +1,6 @@
 // Statistics and gradients of rows of logits for JavaScript. They have no rule: the temperature and the
 // number of top tokens are arguments of the call.
-#include "../rl/logits.h"
-
-#include "../device/choice.h"
+#include "../device/rl.h"
 #include "rl_call.h"
 
 namespace adjudge {
@@ -60,7 +58,7 @@ void logits_statistics(const Call& call) {
     statistics.top_log_probs = call.written<Float>(at.at("topLogProbs"), batch.rows * statistics.top_k);
   }
   check_cancelled();
-  rl::logits_statistics(batch, statistics);
+  device::logits_statistics(device::chosen(), batch, statistics);
 }
 
 template <typename Float>
@@ -74,23 +72,17 @@ void logits_gradient(const Call& call) {
   call.check_finite<Float>(at.at("logProbGradients"));
   call.check_finite<Float>(at.at("entropyGradients"));
   check_cancelled();
-  rl::logits_gradient(batch, coefficients, gradients);
+  device::logits_gradient(device::chosen(), batch, coefficients, gradients);
 }
 
 }  // namespace
 
 void register_rl_logits(Napi::Env env, Napi::Object exports) {
   export_rl_call(env, exports, "rlLogitsStatistics", statistics_signature, 0, [](const Napi::Object&) {
-    return either_type([](const Call& call, double*, auto type) {
-      device::refuse_without_kernel(device::chosen(), "logitsStatistics");
-      logits_statistics<decltype(type)>(call);
-    });
+    return either_type([](const Call& call, double*, auto type) { logits_statistics<decltype(type)>(call); });
   });
   export_rl_call(env, exports, "rlLogitsGradient", gradient_signature, 0, [](const Napi::Object&) {
-    return either_type([](const Call& call, double*, auto type) {
-      device::refuse_without_kernel(device::chosen(), "logitsGradient");
-      logits_gradient<decltype(type)>(call);
-    });
+    return either_type([](const Call& call, double*, auto type) { logits_gradient<decltype(type)>(call); });
   });
 }
 

@@ -68,7 +68,7 @@ export { preferencePresetNames, resolvePreference } from './preferenceResolve.js
 export { preferenceSchema, type Preference, type PreferenceOptions } from './preferenceTypes.js'
 export { presetNames, resolveAlgorithm } from './resolve.js'
 export { algorithmSchema, type Algorithm, type AlgorithmOptions, type FloatArray } from './types.js'
-export type { AsyncOptions, Device, DeviceOptions, Prepared, RlCall } from './prepared.js'
+export type { AsyncOptions, Device, DeviceOptions, PlainCall, Prepared, RlCall } from './prepared.js'
 export * from './q/index.js'
 export {
   resolveValue,

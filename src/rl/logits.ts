@@ -1,9 +1,7 @@
 /** Rows of logits over a vocabulary: log-probs, entropies, the most probable tokens, and the way back to the logits. */
 import { AdjudgeError } from '../errors.js'
 import { callKernel, checkLength, sameType, zeros } from './kernels.js'
-import type { RlKernels } from './native.js'
-import type { NativeKernel } from './nativeKernel.js'
-import { preparedCall, type Bound, type Prepared } from './prepared.js'
+import { plainCall, preparedCall, type Bound, type PlainCall } from './prepared.js'
 import type { FloatArray } from './types.js'
 
 export interface LogitsInput {
@@ -115,30 +113,23 @@ function bindGradient(input: LogitsGradientInput): Bound<FloatArray> {
   }
 }
 
-/** A kernel without a rule: got from the addon by the first call, so that an import loads nothing. */
-function kernelOf(name: 'rlLogitsStatistics' | 'rlLogitsGradient'): NativeKernel {
-  let kernel: NativeKernel | undefined
-  return ((...values: Parameters<NativeKernel>) => {
-    kernel ??= callKernel((kernels: RlKernels) => kernels[name]({}))
-    return kernel(...values)
-  }) as NativeKernel
-}
-
 /**
  * Log-prob of one token, entropy, log-sum-exp and Σ p² of every row, and its most probable tokens, in one pass over the
  * logits: what a step of policy-gradient training needs of a policy, or top-k distillation of a teacher. The same bits
- * whatever the number of threads. Computed on the processor.
+ * whatever the number of threads. On the device of one's choice: `cuda` names up to 1,024 top tokens.
  * `logitsStatistics.async(input, { signal })` is the same on the engine's threads.
  * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, a temperature or topK out of range, and, naming the
  *   first such row, a logit that is NaN or plus infinity, minus infinity everywhere, a token outside of the vocabulary
  *   (arrays of `out` are then partly written); `BUFFER_OVERLAP`, `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot
  *   be used.
  */
-export const logitsStatistics: Prepared<LogitsStatisticsInput, LogitsStatistics> = preparedCall(
-  kernelOf('rlLogitsStatistics'),
-  0,
-  bindStatistics,
-  (output) => output
+export const logitsStatistics: PlainCall<LogitsStatisticsInput, LogitsStatistics> = plainCall((device) =>
+  preparedCall(
+    callKernel((kernels) => kernels.rlLogitsStatistics({ device })),
+    0,
+    bindStatistics,
+    (output) => output
+  )
 )
 
 /**
@@ -150,9 +141,11 @@ export const logitsStatistics: Prepared<LogitsStatisticsInput, LogitsStatistics>
  * @returns logitGradients [rows × vocabulary].
  * @throws AdjudgeError as {@link logitsStatistics}; `ARGUMENT_INVALID` for a coefficient that is not finite.
  */
-export const logitsGradient: Prepared<LogitsGradientInput, { logitGradients: FloatArray }> = preparedCall(
-  kernelOf('rlLogitsGradient'),
-  0,
-  bindGradient,
-  (logitGradients) => ({ logitGradients })
+export const logitsGradient: PlainCall<LogitsGradientInput, { logitGradients: FloatArray }> = plainCall((device) =>
+  preparedCall(
+    callKernel((kernels) => kernels.rlLogitsGradient({ device })),
+    0,
+    bindGradient,
+    (logitGradients) => ({ logitGradients })
+  )
 )

@@ -52,6 +52,15 @@ export interface RlCall<Spec, Options, Input, Result> {
   prepare(spec: Options, options?: DeviceOptions): Prepared<Input, Result>
 }
 
+/** A call without a rule in its three forms: all that is read once is the device. */
+export interface PlainCall<Input, Result> {
+  (input: Input, options?: DeviceOptions): Result
+  /** The same on the engine's threads, see {@link Prepared.async}. */
+  async(input: Input, options?: AsyncOptions & DeviceOptions): Promise<Result>
+  /** Chooses the device once, for a loop. */
+  prepare(options?: DeviceOptions): Prepared<Input, Result>
+}
+
 /** The arguments of one kernel call by position, those that are written last, and what the result is made of. */
 export interface Bound<Output> {
   values: readonly unknown[]
@@ -117,5 +126,25 @@ export function rlCall<Spec, Options, Input, Result>(
     prepare: (spec: Options, options?: DeviceOptions) => prepare(resolve(spec), options?.device),
     async: async (spec: Spec, input: Input, options?: AsyncOptions & DeviceOptions) =>
       prepare(spec, options?.device).async(input, options)
+  })
+}
+
+/**
+ * The three forms of a call without a rule.
+ * @param prepare is called once per device, by the first call, so that an import loads nothing.
+ */
+export function plainCall<Input, Result>(
+  prepare: (device: Device | undefined) => Prepared<Input, Result>
+): PlainCall<Input, Result> {
+  const known = new Map<Device | undefined, Prepared<Input, Result>>()
+  const on = (options?: DeviceOptions): Prepared<Input, Result> => {
+    const device = options?.device
+    const prepared = known.get(device) ?? prepare(device)
+    known.set(device, prepared)
+    return prepared
+  }
+  return Object.assign((input: Input, options?: DeviceOptions) => on(options)(input), {
+    prepare: on,
+    async: async (input: Input, options?: AsyncOptions & DeviceOptions) => on(options).async(input, options)
   })
 }

@@ -114,6 +114,24 @@ describe('logitsStatistics', () => {
     expect(none.logProbs.length + (none.topTokens?.length ?? 0)).toBe(0)
   })
 
+  test("is prepared for a loop on a device of one's choice", async () => {
+    const logits = Float32Array.from(moved)
+    for (const device of ['auto', 'cpu'] as const) {
+      const prepared = logitsStatistics.prepare({ device })
+      expect(prepared({ ...input, logits, topK: 2 })).toEqual(logitsStatistics({ ...input, logits, topK: 2 }))
+      expect(await prepared.async(input)).toEqual(logitsStatistics(input, { device }))
+      const back = logitsGradient.prepare({ device })
+      expect(back({ ...input, logProbGradients })).toEqual(logitsGradient({ ...input, logProbGradients }))
+    }
+    for (const call of [logitsStatistics, logitsGradient]) {
+      expect(() => call.prepare({ device: 'gpu' as 'cuda' })).toThrow(/device: expected auto, cpu or cuda and got gpu/)
+    }
+    expect(() => logitsStatistics(input, { device: 'cuda' })).toThrow(/take Float32Array and not Float64Array/)
+    await expect(logitsGradient.async({ ...input, logProbGradients }, { device: 'cuda' })).rejects.toMatchObject({
+      code: 'DEVICE_UNSUPPORTED'
+    })
+  })
+
   test('wrong input is named', async () => {
     const call = (change: Partial<LogitsStatisticsInput>) => () => logitsStatistics({ ...input, ...change })
     expect(call({ topK: 0 })).toThrow(/topK is 0, expected a whole number from 1 to the vocabulary's 23/)
