@@ -18,8 +18,10 @@ namespace {
 
 using namespace rl;
 
-// The groups of chunk k are those that start in its range of completions.
-constexpr std::int64_t chunk_completions = 8192;
+// What a chunk of groups should have, and of how many groups it has a multiple, so that only the last one
+// has fewer than a kernel takes at once.
+constexpr std::int64_t chunk_completions = 32768;
+constexpr std::int64_t chunk_multiple = 16;
 
 // Outputs beyond what the caches hold are better written past them.
 constexpr std::int64_t streamed_completions = std::int64_t{8} << 20;
@@ -86,69 +88,68 @@ class Batch {
   Batch(const AdvantageRule& rule, const AdvantageBatch<float>& batch, float* advantages)
       : rule_(rule),
         group_(group_rule(rule, batch)),
-        arrays_{batch.rewards, batch.scored, batch.baselines, batch.group_offsets, advantages},
+        arrays_{batch.rewards,       batch.scored, batch.baselines,
+                batch.group_offsets, advantages,   batch.groups > 0 ? batch.group_offsets[batch.groups] : 0},
         groups_(static_cast<std::int64_t>(batch.groups)),
-        completions_(groups_ > 0 ? batch.group_offsets[groups_] : 0),
-        chunks_(completions_ / chunk_completions + 1) {}
+        chunk_groups_(groups_of_chunk(groups_, arrays_.completions)),
+        chunks_((groups_ + chunk_groups_ - 1) / chunk_groups_) {}
 
   bool run(AdvantageMetrics& metrics) {
+    if (groups_ == 0) return finish({}, metrics);
     const bool whole_first = rule_.baseline == Baseline::batch || rule_.scale == Scale::batch;
-    std::vector<RewardSums> sums(static_cast<std::size_t>(chunks_));
-    std::vector<GroupCounts> counts(sums.size());
-    const auto sum_chunk = [&](std::int64_t chunk) {
-      const std::int64_t begin = completion_of(first_group(chunk));
-      sums[static_cast<std::size_t>(chunk)] =
-          kernels_.sum(group_, arrays_, begin, completion_of(first_group(chunk + 1)));
-    };
-    const auto write_chunk = [&](std::int64_t chunk) {
-      counts[static_cast<std::size_t>(chunk)] = write(first_group(chunk), first_group(chunk + 1));
-    };
-    RewardSums whole = {};
-    const auto merge_all = [&] {
-      for (const RewardSums& part : sums) merge(whole, part);
-    };
-    if (whole_first) {
-      each_chunk(sum_chunk);
-      merge_all();
-      set_batch(whole);
-      each_chunk(write_chunk);
-    } else {
-      each_chunk([&](std::int64_t chunk) {
-        sum_chunk(chunk);
-        write_chunk(chunk);
-      });
-      merge_all();
+    if (chunks_ == 1) {
+      if (whole_first) set_batch(sum(0));
+      return finish(write(0), metrics);
     }
-    return !whole.infinite && finish(whole, counts, metrics);
+    std::vector<GroupPart> parts(static_cast<std::size_t>(chunks_));
+    if (whole_first) {
+      each_chunk(parts, [&](std::int64_t chunk) { return GroupPart{sum(chunk), {}}; });
+      set_batch(merged(parts).sums);
+    }
+    each_chunk(parts, [&](std::int64_t chunk) { return write(chunk); });
+    return finish(merged(parts), metrics);
   }
 
  private:
+  static std::int64_t groups_of_chunk(std::int64_t groups, std::int64_t completions) {
+    if (completions <= chunk_completions) return std::max<std::int64_t>(groups, 1);
+    const std::int64_t wanted = groups * chunk_completions / completions;
+    if (wanted < chunk_multiple) return std::max<std::int64_t>(wanted, 1);
+    return wanted / chunk_multiple * chunk_multiple;
+  }
+
   template <typename Body>
-  void each_chunk(const Body& body) const {
-    if (chunks_ == 1) return body(0);
-    parallel_for(chunks_, [&](std::int64_t chunk, int) { body(chunk); });
+  void each_chunk(std::vector<GroupPart>& parts, const Body& body) const {
+    parallel_for(chunks_,
+                 [&](std::int64_t chunk, int) { parts[static_cast<std::size_t>(chunk)] = body(chunk); });
   }
 
-  std::int64_t first_group(std::int64_t chunk) const {
-    if (chunk == 0) return 0;
-    if (chunk == chunks_) return groups_;
-    const std::int32_t* starts = arrays_.offsets;
-    return std::lower_bound(starts, starts + groups_, chunk * chunk_completions) - starts;
+  static GroupPart merged(const std::vector<GroupPart>& parts) {
+    GroupPart whole = {};
+    for (const GroupPart& part : parts) {
+      merge(whole.sums, part.sums);
+      whole.counts.scored += part.counts.scored;
+      whole.counts.dead += part.counts.dead;
+      whole.counts.alone += part.counts.alone;
+    }
+    return whole;
   }
 
-  std::int64_t completion_of(std::int64_t group) const { return groups_ > 0 ? arrays_.offsets[group] : 0; }
+  std::int64_t first_group(std::int64_t chunk) const { return std::min(groups_, chunk * chunk_groups_); }
 
-  // Past the caches where every group is whole vectors at aligned places: lines written in part are slow.
-  GroupCounts write(std::int64_t begin, std::int64_t end) const {
-    if (begin == end) return {};
-    bool stream = completions_ >= streamed_completions &&
-                  reinterpret_cast<std::uintptr_t>(arrays_.advantages) % (8 * sizeof(float)) == 0;
-    for (std::int64_t g = begin; stream && g <= end; ++g) stream = arrays_.offsets[g] % 8 == 0;
-    const GroupCounts counts = kernels_.write(group_, arrays_, begin, end, stream);
+  RewardSums sum(std::int64_t chunk) const {
+    return kernels_.sum(group_, arrays_, arrays_.offsets[first_group(chunk)],
+                        arrays_.offsets[first_group(chunk + 1)]);
+  }
+
+  GroupPart write(std::int64_t chunk) const {
+    const bool stream = arrays_.completions >= streamed_completions;
+    const GroupPart part =
+        kernels_.write(group_, arrays_, first_group(chunk), first_group(chunk + 1), stream);
 #if defined(__x86_64__)
     if (stream) _mm_sfence();
 #endif
-    return counts;
+    return part;
   }
 
   void set_batch(const RewardSums& whole) {
@@ -158,14 +159,10 @@ class Batch {
     if (rule_.scale == Scale::batch) group_.batch_factor = 1 / (deviation + rule_.epsilon);
   }
 
-  bool finish(const RewardSums& whole, const std::vector<GroupCounts>& counts,
-              AdvantageMetrics& metrics) const {
-    GroupCounts total = {};
-    for (const GroupCounts& part : counts) {
-      total.scored += part.scored;
-      total.dead += part.dead;
-      total.alone += part.alone;
-    }
+  bool finish(const GroupPart& part, AdvantageMetrics& metrics) const {
+    const RewardSums& whole = part.sums;
+    const GroupCounts& total = part.counts;
+    if (whole.infinite) return false;
     if (total.alone > 0 && group_.alone && rule_.singleton == Singleton::error) return false;
     constexpr double none = std::numeric_limits<double>::quiet_NaN();
     const auto count = static_cast<double>(whole.count);
@@ -173,7 +170,7 @@ class Batch {
     metrics.reward_std = whole.count > 1 ? std::sqrt(whole.squares / (count - 1)) : none;
     metrics.dead_groups = static_cast<std::size_t>(total.dead);
     metrics.scored_groups = static_cast<std::size_t>(total.scored);
-    metrics.unscored = static_cast<std::size_t>(completions_ - whole.count);
+    metrics.unscored = static_cast<std::size_t>(arrays_.completions - whole.count);
     if (total.scored > 0) {
       metrics.frac_reward_zero_std = static_cast<double>(total.dead) / static_cast<double>(total.scored);
     }
@@ -184,7 +181,7 @@ class Batch {
   GroupRule group_;
   GroupArrays arrays_;
   std::int64_t groups_;
-  std::int64_t completions_;
+  std::int64_t chunk_groups_;
   std::int64_t chunks_;
   const GroupAdvantageKernels& kernels_ = kernels();
 };

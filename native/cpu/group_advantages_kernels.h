@@ -30,6 +30,7 @@ struct GroupArrays {
   const float* baselines;
   const std::int32_t* offsets;
   float* advantages;
+  std::int64_t completions;
 };
 
 // Of scored completions.
@@ -46,11 +47,17 @@ struct GroupCounts {
   std::int64_t alone;   // with one only
 };
 
+struct GroupPart {
+  RewardSums sums;
+  GroupCounts counts;
+};
+
 struct GroupAdvantageKernels {
+  // Of the completions [begin, end).
   RewardSums (*sum)(const GroupRule& rule, const GroupArrays& arrays, std::int64_t begin, std::int64_t end);
   // Groups [begin, end); stream: past the caches.
-  GroupCounts (*write)(const GroupRule& rule, const GroupArrays& arrays, std::int64_t begin, std::int64_t end,
-                       bool stream);
+  GroupPart (*write)(const GroupRule& rule, const GroupArrays& arrays, std::int64_t begin, std::int64_t end,
+                     bool stream);
 };
 
 extern const GroupAdvantageKernels group_advantages_portable;

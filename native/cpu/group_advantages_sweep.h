@@ -1,170 +1,218 @@
-// The bodies of the group advantages' table, included once per instruction set. Eight completions at a time,
-// in f64; a group of up to eight stays in registers, a larger one is read three times from the cache.
+// The bodies of the group advantages' table, included once per instruction set. Groups of up to 64 scored
+// members go by blocks; what does not fit there goes group by group.
 #pragma once
-#include "native/cpu/group_advantages_kernels.h"
-#include "native/cpu/lanes8.h"
+#include "native/cpu/group_advantages_one.h"
+#include "native/cpu/group_advantages_output.h"
 
 namespace adjudge {
 namespace {
 
-typedef int64_t i64x8 __attribute__((vector_size(64)));
-
-struct Members {
-  f64x8 value;    // 0 where not scored
-  i64x8 mask;     // -1: scored
-  uint32_t bits;  // the same, one bit each
-};
-
-ADJUDGE_INLINE f64x8 only(const i64x8& mask, const f64x8& x) { return mask ? x : f64x8{}; }
-
-ADJUDGE_INLINE f64x8 bounded(const f64x8& x, double low, double high) {
-  const f64x8 above = x < low ? f64x8{} + low : x;
-  return above > high ? f64x8{} + high : above;
-}
-
-ADJUDGE_INLINE double total(const f64x8& x) {
-  return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
-}
-
-// `left` completions from i on belong to it, of `room` that may be read.
-ADJUDGE_INLINE Members load_members(const GroupRule& rule, const GroupArrays& arrays, int64_t i, int64_t left,
-                                    int64_t room) {
-  const f32x8 reward = load(arrays.rewards + i, room, 0.0f);
-  i32x8 scored = reward == reward;
-  if (left < 8) scored &= first_lanes(left).value;
-  if (arrays.scored != nullptr) scored &= nonzero_bytes(arrays.scored + i, left).value;
-  Members members;
-  members.mask = __builtin_convertvector(scored, i64x8);
-  members.bits = bits_of(Mask{scored});
-  f64x8 value = __builtin_convertvector(reward, f64x8) * rule.weight;
-  if (rule.bounds_first) value = bounded(value, rule.low, rule.high);
-  members.value = only(members.mask, value);
-  return members;
-}
-
-ADJUDGE_INLINE bool differ(const f64x8& distance) {
-  const i64x8 away = distance != f64x8{};
-  return bits_of(Mask{__builtin_convertvector(away, i32x8)}) != 0;
-}
-
-// Distances are from the first scored value, so that the mean of equal numbers is exactly that number.
-struct Distances {
-  int64_t count = 0;
-  double first = 0;
-  f64x8 sum = {};
-  bool constant = true;
-
-  inline __attribute__((always_inline)) void add(const Members& members) {
-    if (members.bits == 0) return;
-    if (count == 0) first = members.value[__builtin_ctz(members.bits)];
-    const f64x8 distance = only(members.mask, members.value - first);
-    count += __builtin_popcount(members.bits);
-    sum += distance;
-    if (constant) constant = !differ(distance);
-  }
-  inline __attribute__((always_inline)) double mean() const {
-    return count > 0 && !constant ? first + total(sum) / static_cast<double>(count) : first;
-  }
-};
-
-ADJUDGE_INLINE f64x8 squares_of(const Members& members, double mean) {
-  const f64x8 distance = only(members.mask, members.value - mean);
-  return distance * distance;
-}
-
-RewardSums sum(const GroupRule& rule, const GroupArrays& arrays, int64_t begin, int64_t end) {
-  const GroupRule r = rule;
-  const GroupArrays a = arrays;
-  Distances distances;
-  i64x8 infinite = {};
-  for (int64_t i = begin; i < end; i += 8) {
-    const Members members = load_members(r, a, i, end - i, end - i);
-    // Infinity less itself is no number.
-    infinite |= (members.value - members.value) != f64x8{};
-    distances.add(members);
-  }
-  const double mean = distances.mean();
-  f64x8 squares = {};
-  for (int64_t i = begin; i < end && !distances.constant; i += 8) {
-    squares += squares_of(load_members(r, a, i, end - i, end - i), mean);
-  }
-  return {distances.count, mean, total(squares),
-          bits_of(Mask{__builtin_convertvector(infinite, i32x8)}) != 0};
-}
-
-struct Line {
-  double centre;
-  double factor;
-  bool compared;
-};
-
-ADJUDGE_INLINE Line line_of(const GroupRule& rule, const Distances& group, double squares) {
-  const auto count = static_cast<double>(group.count);
-  const bool alone = group.count == 1 && rule.alone;
-  Line line{rule.batch_centre, rule.batch_factor, !(alone && rule.alone_zero)};
-  if (rule.centre == GroupCentre::group) {
-    line.centre = alone ? 0 : group.mean();
-    if (rule.leave_one_out && group.count > 1) line.factor *= count / (count - 1);
-  }
-  if (rule.group_scale) {
-    const double divisor = count - (rule.bessel ? 1.0 : 0.0);
-    const double deviation = alone ? 1.0 : divisor > 0 ? __builtin_sqrt(squares / divisor) : 0.0;
-    line.factor /= deviation + rule.epsilon;
-  }
-  return line;
-}
-
-// Lanes beyond the group are written as well where `room` lets them: the next group writes them anew.
-ADJUDGE_INLINE void write_members(const GroupRule& rule, const GroupArrays& arrays, const Members& members,
-                                  const Line& line, int64_t i, int64_t left, int64_t room, bool stream) {
-  f64x8 centre = f64x8{} + line.centre;
-  if (rule.centre == GroupCentre::given) {
-    centre = __builtin_convertvector(load(arrays.baselines + i, room, 0.0f), f64x8);
-  }
-  f64x8 value = (members.value - centre) * line.factor;
-  if (rule.bounds_last) value = bounded(value, rule.low, rule.high);
-  value = only(line.compared ? members.mask : i64x8{}, value);
-  const f32x8 rounded = __builtin_convertvector(value, f32x8);
-  if (stream && left >= 8)
-    stream_lanes(arrays.advantages + i, Lanes(rounded));
-  else
-    store(arrays.advantages + i, room, rounded);
-}
-
-GroupCounts write(const GroupRule& rule, const GroupArrays& arrays, int64_t begin, int64_t end, bool stream) {
-  const GroupRule r = rule;
-  const GroupArrays a = arrays;
-  const int64_t last = a.offsets[end];
-  GroupCounts counts = {};
-  for (int64_t g = begin; g < end; ++g) {
-    const int64_t from = a.offsets[g], to = a.offsets[g + 1];
-    Distances group;
-    f64x8 squares = {};
-    Members members = {};
-    for (int64_t i = from; i < to; i += 8) {
-      members = load_members(r, a, i, to - i, last - i);
-      group.add(members);
+class Sweep {
+ public:
+  Sweep(const GroupRule& rule, const GroupArrays& arrays, int64_t begin, int64_t end, bool stream)
+      : rule_(rule),
+        arrays_(arrays),
+        end_(end),
+        stream_(stream),
+        blocks_(rule.weight == 1 && !rule.bounds_first && rule.batch_factor < 1e12 && rule.epsilon >= 0),
+        output_(arrays.advantages, arrays.offsets[begin], stream) {
+    for (int64_t i = arrays.offsets[begin]; i < arrays.offsets[end]; ++i) {
+      if (!is_scored(arrays, i)) continue;
+      sums_.centre = load_members(rule, arrays, i, 1).value[0];
+      break;
     }
-    if (r.group_scale && !group.constant) {
-      const double mean = group.mean();
-      if (to - from <= 8) squares = squares_of(members, mean);
-      for (int64_t i = from; to - from > 8 && i < to; i += 8) {
-        squares += squares_of(load_members(r, a, i, to - i, last - i), mean);
+  }
+
+  GroupPart run(int64_t group) {
+    while (group < end_) {
+      if (!blocks_ || size(group) > block_members) {
+        one_group(group, arrays_.advantages + arrays_.offsets[group]);
+        output_.skip(size(group));
+        ++group;
+        continue;
+      }
+      const int64_t equal = equal_groups(group);
+      group += equal > 0 ? equal_batch(group, equal) : ragged_batch(group);
+    }
+    return {sums_.total(), counts_};
+  }
+
+ private:
+  int64_t size(int64_t group) const { return arrays_.offsets[group + 1] - arrays_.offsets[group]; }
+
+  // How many groups from this one on are of one size that can be written in place; whole blocks of them.
+  int64_t equal_groups(int64_t group) const {
+    const auto each = static_cast<int32_t>(size(group));
+    constexpr int32_t lanes = row_lanes;
+    if (each < lanes || each % lanes != 0) return 0;
+    if (stream_ &&
+        reinterpret_cast<uintptr_t>(arrays_.advantages + arrays_.offsets[group]) % (lanes * 4) != 0) {
+      return 0;
+    }
+    int64_t most = batch_completions / each;
+    most = (most < batch_groups ? most : batch_groups) / group_lanes * group_lanes;
+    if (most > end_ - group) most = (end_ - group) / group_lanes * group_lanes;
+    const int32_t* offsets = arrays_.offsets + group;
+    int64_t equal = 0;
+    for (; equal < most; equal += group_lanes) {
+      int32_t different = 0;
+      for (int32_t i = 1; i <= group_lanes; ++i) {
+        different |= (offsets[equal + i] - offsets[equal]) ^ i * each;
+      }
+      if (different != 0) break;
+    }
+    return all_marked(offsets[0], offsets[equal]) ? equal : 0;
+  }
+
+  bool all_marked(int64_t begin, int64_t end) const {
+    if (arrays_.scored == nullptr) return true;
+    uint8_t all = 1;
+    for (int64_t i = begin; i < end; ++i) all &= arrays_.scored[i] != 0;
+    return all != 0;
+  }
+
+  int64_t equal_batch(int64_t group, int64_t count) {
+    const int64_t each = size(group);
+    if (each != equal_size_) {
+      equal_size_ = each;
+      const Doubles members = Doubles{} + static_cast<double>(each);
+      equal_counts_ = BlockCounts(rule_, members, members);
+    }
+    const int64_t begin = arrays_.offsets[group];
+    const float* baselines = arrays_.baselines != nullptr ? arrays_.baselines + begin : nullptr;
+    float* to = arrays_.advantages + begin;
+    const auto run = [&](const auto& rows) {
+      if (stream_)
+        write_batch<Row, true>(rows, group, count, arrays_.rewards + begin, baselines, to);
+      else
+        write_batch<Row, false>(rows, group, count, arrays_.rewards + begin, baselines, to);
+    };
+    if (each == 8)
+      run(EqualRows<8>{each});
+    else
+      run(EqualRows<0>{each});
+    output_.skip(each * count);
+    return count;
+  }
+
+  int64_t ragged_batch(int64_t group) {
+    RaggedRows rows;
+    int64_t count = 0;
+    const int32_t* offsets = arrays_.offsets + group;
+    const int64_t begin = offsets[0];
+    const int64_t most = end_ - group < batch_groups ? end_ - group : batch_groups;
+    for (; count < most; ++count) {
+      const int32_t each = offsets[count + 1] - offsets[count];
+      if (each > block_members || offsets[count + 1] - begin > batch_completions) break;
+      rows.starts[count] = static_cast<int32_t>(offsets[count] - begin);
+      rows.sizes[count] = each > 1 && all_marked(offsets[count], offsets[count + 1]) ? each : 0;
+      rows.most = each > rows.most ? each : rows.most;
+    }
+    for (int64_t row = count; row % group_lanes != 0; ++row) rows.starts[row] = rows.sizes[row] = 0;
+    const int64_t completions = offsets[count] - begin;
+    const float* rewards = arrays_.rewards + begin;
+    const float* baselines = arrays_.baselines != nullptr ? arrays_.baselines + begin : nullptr;
+    // Near the end of the arrays rows are read from where there is something behind them.
+    float padded[2][batch_completions + block_members + group_lanes];
+    if (begin + completions + block_members + group_lanes > arrays_.completions) {
+      std::memcpy(padded[0], rewards, static_cast<size_t>(completions) * sizeof(float));
+      std::memset(padded[0] + completions, 0, (block_members + group_lanes) * sizeof(float));
+      rewards = padded[0];
+      if (baselines != nullptr) {
+        std::memcpy(padded[1], baselines, static_cast<size_t>(completions) * sizeof(float));
+        std::memset(padded[1] + completions, 0, (block_members + group_lanes) * sizeof(float));
+        baselines = padded[1];
       }
     }
-    counts.scored += group.count > 0;
-    counts.dead += group.count > 0 && group.constant;
-    counts.alone += group.count == 1;
-    const Line line = line_of(r, group, total(squares));
-    if (to - from <= 8) {
-      if (to > from) write_members(r, a, members, line, from, to - from, last - from, stream);
-      continue;
+    write_batch<Singles, false>(rows, group, count, rewards, baselines, output_.place());
+    output_.advance(completions);
+    return count;
+  }
+
+  const BlockCounts& counts_of(const RaggedRows& rows, int64_t row, BlockCounts& counts) {
+    const auto members = [&](int64_t from) {
+      const HalfIntegers sizes = loaded<HalfIntegers>(rows.sizes + from);
+      return widened(sizes > 1 ? sizes : HalfIntegers{} + 2);
+    };
+    return counts = BlockCounts(rule_, members(row), members(row + half_lanes));
+  }
+
+  template <int64_t fixed>
+  const BlockCounts& counts_of(const EqualRows<fixed>&, int64_t, BlockCounts&) {
+    return equal_counts_;
+  }
+
+  template <int64_t fixed>
+  static uint32_t unusual_rows(const EqualRows<fixed>&, int64_t) {
+    return 0;
+  }
+
+  static uint32_t unusual_rows(const RaggedRows& rows, int64_t row) {
+    uint32_t bits = 0;
+    for (int64_t i = 0; i < group_lanes; ++i) bits |= static_cast<uint32_t>(rows.sizes[row + i] == 0) << i;
+    return bits;
+  }
+
+  // Row r is group `group` + r, and goes to `to` + its start.
+  template <typename Vector, bool stream, typename Rows>
+  void write_batch(const Rows& rows, int64_t group, int64_t count, const float* rewards,
+                   const float* baselines, float* to) {
+    alignas(64) double first[batch_groups];
+    alignas(64) BlockLines lines;
+    uint32_t left[batch_groups / group_lanes];
+    const int64_t padded = (count + group_lanes - 1) / group_lanes * group_lanes;
+    for (int64_t row = 0; row < padded; ++row) first[row] = static_cast<double>(rewards[rows.start(row)]);
+    for (int64_t row = 0; row < padded; row += group_lanes) {
+      BlockCounts own;
+      const BlockCounts& counts = counts_of(rows, row, own);
+      const Moments moments = moments_of(rows, rewards, row, first + row);
+      const BlockBits bits = write_lines(rule_, moments, counts, lines, row);
+      const uint32_t others = bits.left | unusual_rows(rows, row);
+      sums_.add(moments, counts, others);
+      counts_.dead += __builtin_popcount(bits.constant & ~others);
+      counts_.scored += group_lanes - __builtin_popcount(others);
+      left[row / group_lanes] = others;
     }
-    for (int64_t i = from; i < to; i += 8) {
-      write_members(r, a, load_members(r, a, i, to - i, last - i), line, i, to - i, last - i, stream);
+    if (rule_.centre == GroupCentre::given)
+      write_rows<Vector, stream, true>(rule_, rows, count, lines, rewards, baselines, to);
+    else
+      write_rows<Vector, stream, false>(rule_, rows, count, lines, rewards, baselines, to);
+    const int32_t* offsets = arrays_.offsets + group;
+    sums_.count += offsets[count] - offsets[0];
+    for (int64_t row = 0; row < count; row += group_lanes) {
+      for (uint32_t rest = left[row / group_lanes]; rest != 0; rest &= rest - 1) {
+        const int64_t one = row + __builtin_ctz(rest);
+        if (one >= count) break;
+        sums_.count -= offsets[one + 1] - offsets[one];
+        one_group(group + one, to + rows.start(one));
+      }
     }
   }
-  return counts;
+
+  void one_group(int64_t group, float* to) {
+    const int64_t begin = arrays_.offsets[group], end = arrays_.offsets[group + 1];
+    const RewardSums sums = sum(rule_, arrays_, begin, end);
+    write_members(rule_, arrays_, line_of(rule_, sums), begin, end, to);
+    sums_.add(sums);
+    counts_.scored += sums.count > 0;
+    counts_.dead += sums.count > 0 && sums.squares == 0;
+    counts_.alone += sums.count == 1;
+  }
+
+  const GroupRule rule_;
+  const GroupArrays arrays_;
+  int64_t end_;
+  bool stream_;
+  bool blocks_;
+  int64_t equal_size_ = 0;
+  BlockCounts equal_counts_;
+  BlockSums sums_;
+  GroupCounts counts_ = {};
+  LineOutput output_;
+};
+
+GroupPart write(const GroupRule& rule, const GroupArrays& arrays, int64_t begin, int64_t end, bool stream) {
+  return Sweep(rule, arrays, begin, end, stream).run(begin);
 }
 
 constexpr GroupAdvantageKernels group_advantages_table = {sum, write};

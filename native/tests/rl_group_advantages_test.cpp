@@ -151,6 +151,83 @@ TEST(RlGroupAdvantages, ConstantGroupsAreExactlyZero) {
   }
 }
 
+TEST(RlGroupAdvantages, EverySizeFarFromZero) {
+  for (const float place : {0.0F, 7.3F, 1000.1F, 1e6F}) {
+    for (int size = 1; size <= 70; ++size) {
+      std::mt19937 random(static_cast<unsigned>(size));
+      std::normal_distribution<float> normal;
+      Groups groups(1, 0, 0);
+      for (int g = 0; g < 37; ++g) {
+        for (int i = 0; i < size; ++i) groups.rewards.push_back(place + (g % 7 == 3 ? 0 : normal(random)));
+        groups.offsets.push_back(static_cast<std::int32_t>(groups.rewards.size()));
+      }
+      groups.baselines.resize(groups.rewards.size(), place);
+      AdvantageRule rule;
+      rule.bessel = size % 2 == 0;
+      compare(rule, groups.batch(false), "size " + std::to_string(size) + " at " + std::to_string(place));
+      rule.scale = Scale::none;
+      rule.baseline = size % 3 == 0 ? Baseline::group : Baseline::leave_one_out;
+      compare(rule, groups.batch(false), "unscaled, size " + std::to_string(size));
+    }
+  }
+}
+
+// Alone, among groups of its own size, and among others with unscored members.
+TEST(RlGroupAdvantages, AGroupHasTheSameBitsWhateverIsBesideIt) {
+  for (const int uniform : {0, 4, 8, 16, 24, 40}) {
+    const Groups groups(40 + static_cast<unsigned>(uniform), 400, uniform);
+    for (const Scale scale : {Scale::group, Scale::none}) {
+      AdvantageRule rule;
+      rule.scale = scale;
+      const AdvantageBatch<float> batch = groups.batch(false);
+      Floats whole(groups.rewards.size(), 7);
+      compute_advantages<float>(rule, batch, whole.data(), nullptr);
+      for (std::size_t g = 0; g < batch.groups; ++g) {
+        const std::int32_t begin = groups.offsets[g], size = groups.offsets[g + 1] - begin;
+        const std::int32_t offsets[] = {0, size};
+        AdvantageBatch<float> one = batch;
+        one.rewards += begin;
+        one.group_offsets = offsets;
+        one.groups = 1;
+        Floats alone(static_cast<std::size_t>(size), 7);
+        compute_advantages<float>(rule, one, alone.data(), nullptr);
+        EXPECT_TRUE(std::equal(alone.begin(), alone.end(), whole.begin() + begin))
+            << uniform << " group " << g;
+      }
+    }
+  }
+}
+
+TEST(RlGroupAdvantages, ConstantGroupsOfEverySizeAreExactlyZero) {
+  for (const float reward : {0.1F, 0.7F, 1000.1F, -3e20F, 1e-30F}) {
+    Floats rewards;
+    std::vector<std::int32_t> offsets{0};
+    for (int size = 1; size <= 70; ++size) {
+      rewards.insert(rewards.end(), static_cast<std::size_t>(size), reward);
+      offsets.push_back(static_cast<std::int32_t>(rewards.size()));
+    }
+    AdvantageBatch<float> batch;
+    batch.rewards = rewards.data();
+    batch.group_offsets = offsets.data();
+    batch.groups = 70;
+    Floats values(rewards.size(), 7);
+    const AdvantageMetrics metrics = compute_advantages<float>({}, batch, values.data(), nullptr);
+    EXPECT_EQ(values, Floats(rewards.size(), 0)) << reward;
+    EXPECT_EQ(metrics.dead_groups, 70U);
+    EXPECT_EQ(metrics.reward_std, 0);
+  }
+}
+
+TEST(RlGroupAdvantages, RewardsAtTheEdgesOfF32) {
+  for (const float width : {1e-40F, 1e-20F, 1e-10F, 1e10F, 1e20F, 1e34F}) {
+    Groups groups(50, 40, 8);
+    for (float& reward : groups.rewards) reward *= width;
+    AdvantageRule rule;
+    rule.epsilon = 1e-45;
+    compare(rule, groups.batch(false), "width " + std::to_string(width));
+  }
+}
+
 TEST(RlGroupAdvantages, InfiniteRewardsAndLoneMembersAreRefusedAsEverywhere) {
   Floats rewards{1, 2, 3, INFINITY, 5};
   const std::vector<std::int32_t> offsets{0, 2, 4, 5};
@@ -176,6 +253,37 @@ TEST(RlGroupAdvantages, EmptyBatches) {
   compare(AdvantageRule{}, batch, "no groups");
   batch.groups = 2;
   compare(AdvantageRule{}, batch, "empty groups");
+}
+
+TEST(RlGroupAdvantages, RaggedBatchesHaveTheSameBitsWhateverTheThreads) {
+  const Groups groups(60, 20000, 0);
+  const AdvantageBatch<float> batch = groups.batch(true);
+  const int before = threads();
+  Floats first;
+  std::vector<double> numbers;
+  for (const int threads : {1, 2, 4}) {
+    set_threads(threads);
+    Floats values(groups.rewards.size(), 7);
+    const AdvantageMetrics metrics = compute_advantages<float>({}, batch, values.data(), nullptr);
+    if (threads == 1) {
+      first = values;
+      numbers = {metrics.reward, metrics.reward_std};
+    }
+    EXPECT_EQ(first, values);
+    EXPECT_EQ(numbers, (std::vector<double>{metrics.reward, metrics.reward_std}));
+  }
+  set_threads(before);
+}
+
+TEST(RlGroupAdvantages, AnInfiniteRewardAnywhereIsRefused) {
+  Groups groups(70, 9000, 8);
+  for (const std::size_t at : {std::size_t{0}, std::size_t{33333}, groups.rewards.size() - 1}) {
+    const float reward = groups.rewards[at];
+    groups.rewards[at] = -INFINITY;
+    Floats values(groups.rewards.size());
+    EXPECT_THROW(compute_advantages<float>({}, groups.batch(false), values.data(), nullptr), Error) << at;
+    groups.rewards[at] = reward;
+  }
 }
 
 // Large outputs of whole vectors are written past the caches.
