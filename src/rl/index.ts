@@ -38,7 +38,20 @@ export {
   type PolicyLossInput,
   type PolicyLossMetrics
 } from './policyLoss.js'
-export { gae, retrace, upgo, vtrace, type OffPolicyInput, type SequenceInput } from './returns.js'
+export {
+  gae,
+  retrace,
+  upgo,
+  vtrace,
+  type GaeOptions,
+  type OffPolicyInput,
+  type RetraceInput,
+  type RetraceOptions,
+  type ReturnsCall,
+  type SequenceInput,
+  type UpgoOptions,
+  type VtraceOptions
+} from './returns.js'
 export {
   clipRewards,
   completionLengths,

@@ -1,7 +1,8 @@
 /** Returns and advantages of sequences with a critic: GAE, V-trace, Retrace, UPGO, over packed ragged arrays. */
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
-import type { NativeReturnsInput } from './native.js'
+import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
+import type { RlKernels } from './native.js'
+import { preparedCall, type AsyncOptions, type Bound, type DeviceOptions, type Prepared } from './prepared.js'
 import type { FloatArray } from './types.js'
 
 /** Arrays [tokens] of packed sequences; natural logarithms; results have the element type of `rewards`. */
@@ -19,8 +20,60 @@ export interface SequenceInput {
 }
 
 export interface OffPolicyInput extends SequenceInput {
-  /** [tokens]: log-prob under the policy − log-prob under the policy that sampled. Default: 0, the same policy. */
+  /**
+   * [tokens]: log-prob under the policy − log-prob under the policy that sampled. Default: 0, the same policy. Beyond
+   * −708 and 709 they count as these.
+   */
   logRatios?: FloatArray
+}
+
+export interface GaeOptions extends DeviceOptions {
+  /** 0 … 1, default 1. */
+  gamma?: number
+  /** 0 … 1, default 1. */
+  lambda?: number
+  /** A masked token is no step (`skip`, verl; the default), or one whose reward and value are 0 (`through`, OpenRLHF). */
+  maskedReturn?: 'skip' | 'through'
+}
+
+export interface VtraceOptions extends DeviceOptions {
+  /** 0 … 1, default 1. */
+  gamma?: number
+  /** 0 … 1, default 1. */
+  lambda?: number
+  /** Bounds of the ratios: at least 0, or null for none. Default: 1. */
+  rhoClip?: number | null
+  cClip?: number | null
+  policyGradientRhoClip?: number | null
+}
+
+export interface RetraceOptions extends DeviceOptions {
+  /** 0 … 1, default 1. */
+  gamma?: number
+  /** 0 … 1, default 1. */
+  lambda?: number
+  /** Bound of the ratios: at least 0, or null for none. Default: 1. */
+  cClip?: number | null
+}
+
+export interface UpgoOptions extends DeviceOptions {
+  /** 0 … 1, default 1. */
+  gamma?: number
+  /** Bound of the ratios: at least 0, or null for none. Default: 1. */
+  rhoClip?: number | null
+}
+
+/** Results by name, [tokens] each; `out` of the input names the same: where they go, element type of `rewards`. */
+type Arrays<Name extends string> = Record<Name, FloatArray>
+type WithOut<Input, Name extends string> = Input & { out?: Partial<Arrays<Name>> }
+
+/** A call on sequences in its three forms: at once, as a promise, and prepared for a loop. */
+export interface ReturnsCall<Options, Input, Name extends string> {
+  (input: WithOut<Input, Name>, options?: Options): Arrays<Name>
+  /** The same on the engine's threads, see {@link Prepared.async}. */
+  async(input: WithOut<Input, Name>, options?: Options & AsyncOptions): Promise<Arrays<Name>>
+  /** Validates and reads the options once. */
+  prepare(options?: Options): Prepared<WithOut<Input, Name>, Arrays<Name>>
 }
 
 function fraction(name: string, value: number | undefined): number {
@@ -36,111 +89,128 @@ function ratioBound(name: string, value: number | null | undefined): number | nu
   throw new AdjudgeError('ARGUMENT_INVALID', `${name} is ${value}, expected a number of at least 0, or null`)
 }
 
-function checked(input: OffPolicyInput & { actionValues?: FloatArray }): NativeReturnsInput {
-  const { rewards, cuSeqlens, mask } = input
+type Place = 'rewards' | 'values' | 'actionValues' | 'logRatios'
+
+/** The arrays of a call by position: one per token, those of the sequences, and the results. */
+function bindReturns<Name extends string>(
+  places: readonly Place[],
+  names: readonly Name[],
+  input: WithOut<OffPolicyInput & { actionValues?: FloatArray }, Name>
+): Bound<Arrays<Name>> {
+  const { rewards, cuSeqlens, mask, bootstrapValues, out } = input
   const tokens = covered('cuSeqlens', cuSeqlens)
-  const array = (name: 'rewards' | 'values' | 'actionValues' | 'logRatios') => {
+  const arrays = places.map((name) => {
     const values = input[name]
     checkLength(name, values, tokens, 'one per token')
-    checkFinite(name, values, mask)
     return values && sameType(values, rewards)
-  }
+  })
   checkLength('mask', mask, tokens, 'one per token')
-  checkLength('bootstrapValues', input.bootstrapValues, cuSeqlens.length - 1, 'one per sequence')
-  checkFinite('bootstrapValues', input.bootstrapValues)
+  checkLength('bootstrapValues', bootstrapValues, cuSeqlens.length - 1, 'one per sequence')
+  const results = names.map((name) => out?.[name] ?? zeros(tokens, rewards))
   return {
-    rewards: array('rewards') ?? rewards,
-    values: array('values') ?? rewards,
-    actionValues: array('actionValues'),
-    logRatios: array('logRatios'),
-    cuSeqlens,
-    mask,
-    bootstrapValues: input.bootstrapValues && sameType(input.bootstrapValues, rewards)
+    values: [...arrays, cuSeqlens, mask, bootstrapValues && sameType(bootstrapValues, rewards), ...results],
+    output: Object.fromEntries(names.map((name, index) => [name, results[index]])) as Arrays<Name>
   }
 }
+
+/** @param rule checks the options and gives the record that the addon reads. */
+function returnsCall<Options extends DeviceOptions, Input extends OffPolicyInput, Name extends string>(
+  kernel: 'rlGae' | 'rlVtrace' | 'rlRetrace' | 'rlUpgo',
+  places: readonly Place[],
+  names: readonly Name[],
+  rule: (options: Options) => object
+): ReturnsCall<Options, Input, Name> {
+  const prepare = (options: Options): Prepared<WithOut<Input, Name>, Arrays<Name>> => {
+    const record = { ...rule(options), device: options.device }
+    const native = callKernel((kernels: RlKernels) => kernels[kernel](record))
+    return preparedCall(
+      native,
+      0,
+      (input) => bindReturns(places, names, input),
+      (output) => output
+    )
+  }
+  const none = {} as Options
+  return Object.assign((input: WithOut<Input, Name>, options: Options = none) => prepare(options)(input), {
+    async: async (input: WithOut<Input, Name>, options?: Options & AsyncOptions) =>
+      prepare(options ?? none).async(input, options),
+    prepare: (options: Options = none) => prepare(options)
+  })
+}
+
+const offPolicyPlaces = ['rewards', 'values', 'logRatios'] as const
 
 /**
  * Generalised advantage estimation (Schulman et al. 2016, arXiv 1506.02438):
  * A_t = δ_t + γλ A_{t+1} with δ_t = r_t + γ V_{t+1} − V_t; returns are A_t + V_t, the critic's targets.
- * @param options gamma, lambda: 0 … 1, default 1. maskedReturn: a masked token is no step (`skip`, verl), or one whose
- *   reward and value are 0 (`through`, OpenRLHF).
- * @returns [tokens] each; 0 where the mask is 0.
- * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, values that are not finite, numbers out of range.
+ * @returns `advantages` and `returns`, [tokens] each; 0 where the mask is 0.
+ * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, values that are not finite, numbers out of range;
+ *   `BUFFER_OVERLAP`, `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used; those of {@link DeviceOptions}.
  */
-export function gae(
-  input: SequenceInput,
-  options: { gamma?: number; lambda?: number; maskedReturn?: 'skip' | 'through' } = {}
-): { advantages: FloatArray; returns: FloatArray } {
-  const rule = {
+export const gae: ReturnsCall<GaeOptions, SequenceInput, 'advantages' | 'returns'> = returnsCall(
+  'rlGae',
+  ['rewards', 'values'],
+  ['advantages', 'returns'],
+  (options) => ({
     gamma: fraction('gamma', options.gamma),
     lambda: fraction('lambda', options.lambda),
     skipMasked: options.maskedReturn !== 'through'
-  }
-  return callKernel((kernels) => kernels.rlGae(rule, checked(input)))
-}
+  })
+)
 
 /**
  * V-trace (Espeholt et al. 2018, arXiv 1802.01561), with the λ of RLax: the targets are
  * v_t = V_t + Σ_{s≥t} γ^{s−t} (Π_{t≤i<s} c_i) ρ_s (r_s + γ V_{s+1} − V_s), ρ = min(rhoClip, ratio),
  * c = λ min(cClip, ratio); the advantages min(policyGradientRhoClip, ratio) (r_t + γ (λ v_{t+1} + (1−λ) V_{t+1}) − V_t).
- * @param options gamma, lambda: 0 … 1; the bounds of the ratios: at least 0, or null for none. Default: all 1.
- * @returns [tokens] each; 0 where the mask is 0.
- * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, values that are not finite, numbers out of range.
+ * @returns `targets` and `advantages`, [tokens] each; 0 where the mask is 0.
+ * @throws AdjudgeError as {@link gae}; `ARGUMENT_INVALID` too where ratios without a bound exceed the element type.
  */
-export function vtrace(
-  input: OffPolicyInput,
-  options: {
-    gamma?: number
-    lambda?: number
-    rhoClip?: number | null
-    cClip?: number | null
-    policyGradientRhoClip?: number | null
-  } = {}
-): { targets: FloatArray; advantages: FloatArray } {
-  const rule = {
+export const vtrace: ReturnsCall<VtraceOptions, OffPolicyInput, 'targets' | 'advantages'> = returnsCall(
+  'rlVtrace',
+  offPolicyPlaces,
+  ['targets', 'advantages'],
+  (options) => ({
     gamma: fraction('gamma', options.gamma),
     lambda: fraction('lambda', options.lambda),
     rhoClip: ratioBound('rhoClip', options.rhoClip),
     cClip: ratioBound('cClip', options.cClip),
     policyGradientRhoClip: ratioBound('policyGradientRhoClip', options.policyGradientRhoClip)
-  }
-  return callKernel((kernels) => kernels.rlVtrace(rule, checked(input)))
+  })
+)
+
+export interface RetraceInput extends OffPolicyInput {
+  /** [tokens]: action value of the token that was sampled. */
+  actionValues: FloatArray
 }
 
 /**
  * Retrace(λ) (Munos et al. 2016, arXiv 1606.02647): targets of action values,
  * G_t = r_t + γ (V_{t+1} + c_{t+1} (G_{t+1} − Q_{t+1})), c = λ min(cClip, ratio). With `cClip: null` it is importance
- * sampling; without `logRatios`, Q(λ).
- * @param input `values`: expected action value of the policy in the state before each token; `actionValues`: [tokens],
- *   of the token that was sampled.
- * @param options gamma, lambda: 0 … 1; cClip: at least 0, or null for none. Default: all 1.
- * @returns [tokens]; 0 where the mask is 0.
- * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, values that are not finite, numbers out of range.
+ * sampling; without `logRatios`, Q(λ). `values` are the policy's expected action values in the state before each token.
+ * @returns `targets`, [tokens]; 0 where the mask is 0.
+ * @throws AdjudgeError as {@link vtrace}.
  */
-export function retrace(
-  input: OffPolicyInput & { actionValues: FloatArray },
-  options: { gamma?: number; lambda?: number; cClip?: number | null } = {}
-): { targets: FloatArray } {
-  const rule = {
+export const retrace: ReturnsCall<RetraceOptions, RetraceInput, 'targets'> = returnsCall(
+  'rlRetrace',
+  ['rewards', 'values', 'actionValues', 'logRatios'],
+  ['targets'],
+  (options) => ({
     gamma: fraction('gamma', options.gamma),
     lambda: fraction('lambda', options.lambda),
     cClip: ratioBound('cClip', options.cClip)
-  }
-  return callKernel((kernels) => kernels.rlRetrace(rule, checked(input)))
-}
+  })
+)
 
 /**
  * Upgoing policy update (Vinyals et al. 2019): the return follows the sampled steps while they do at least as well as
  * expected, G_t = r_t + γ (G_{t+1} if r_{t+1} + γ V_{t+2} ≥ V_{t+1}, else V_{t+1}); the advantages are
  * min(rhoClip, ratio) (G_t − V_t).
- * @param options gamma: 0 … 1; rhoClip: at least 0, or null for none. Default: all 1.
- * @returns [tokens] each; 0 where the mask is 0.
- * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, values that are not finite, numbers out of range.
+ * @returns `returns` and `advantages`, [tokens] each; 0 where the mask is 0.
+ * @throws AdjudgeError as {@link vtrace}.
  */
-export function upgo(
-  input: OffPolicyInput,
-  options: { gamma?: number; rhoClip?: number | null } = {}
-): { returns: FloatArray; advantages: FloatArray } {
-  const rule = { gamma: fraction('gamma', options.gamma), rhoClip: ratioBound('rhoClip', options.rhoClip) }
-  return callKernel((kernels) => kernels.rlUpgo(rule, checked(input)))
-}
+export const upgo: ReturnsCall<UpgoOptions, OffPolicyInput, 'returns' | 'advantages'> = returnsCall(
+  'rlUpgo',
+  offPolicyPlaces,
+  ['returns', 'advantages'],
+  (options) => ({ gamma: fraction('gamma', options.gamma), rhoClip: ratioBound('rhoClip', options.rhoClip) })
+)

@@ -1,0 +1,107 @@
+// As many doubles as a register holds as one number of code that is written once (rules/double_lane.h), by
+// the compiler's vector extension. In an anonymous namespace, so that what is instantiated with it stays in
+// its file: see vector8.h.
+#pragma once
+#include <cstring>
+
+#include "native/cpu/vector8.h"
+
+namespace adjudge {
+namespace {
+
+#if defined(__AVX512F__)
+typedef double f64_register __attribute__((vector_size(64)));
+typedef int64_t i64_register __attribute__((vector_size(64)));
+typedef float f32_half __attribute__((vector_size(32)));
+#else
+typedef double f64_register __attribute__((vector_size(32)));
+typedef int64_t i64_register __attribute__((vector_size(32)));
+typedef float f32_half __attribute__((vector_size(16)));
+#endif
+
+struct DoubleMask {
+  i64_register value;
+};
+
+struct Doubles {
+  static constexpr int64_t width = sizeof(f64_register) / sizeof(double);
+  f64_register value;
+  Doubles() = default;
+  Doubles(double number) : value(f64_register{} + number) {}
+  explicit Doubles(const f64_register& vector) : value(vector) {}
+};
+
+ADJUDGE_INLINE Doubles operator+(const Doubles& a, const Doubles& b) { return Doubles(a.value + b.value); }
+ADJUDGE_INLINE Doubles operator-(const Doubles& a, const Doubles& b) { return Doubles(a.value - b.value); }
+ADJUDGE_INLINE Doubles operator*(const Doubles& a, const Doubles& b) { return Doubles(a.value * b.value); }
+
+ADJUDGE_INLINE DoubleMask at_most(const Doubles& a, const Doubles& b) { return {a.value <= b.value}; }
+ADJUDGE_INLINE Doubles select(const DoubleMask& mask, const Doubles& yes, const Doubles& no) {
+  return Doubles(mask.value ? yes.value : no.value);
+}
+ADJUDGE_INLINE Doubles minimum(const Doubles& a, const Doubles& b) {
+  return Doubles(a.value < b.value ? a.value : b.value);
+}
+ADJUDGE_INLINE Doubles maximum(const Doubles& a, const Doubles& b) {
+  return Doubles(a.value > b.value ? a.value : b.value);
+}
+
+// a x b + c, in one rounding where the processor has it.
+ADJUDGE_INLINE Doubles multiply_add(const Doubles& a, const Doubles& b, const Doubles& c) {
+#if defined(__AVX512F__)
+  return Doubles((f64_register)_mm512_fmadd_pd((__m512d)a.value, (__m512d)b.value, (__m512d)c.value));
+#elif defined(__FMA__)
+  return Doubles((f64_register)_mm256_fmadd_pd((__m256d)a.value, (__m256d)b.value, (__m256d)c.value));
+#else
+  return a * b + c;
+#endif
+}
+
+// Elements by, by + 1, ... of low followed by high.
+template <int by>
+ADJUDGE_INLINE Doubles shifted(const Doubles& low, const Doubles& high) {
+#if defined(__AVX512F__)
+  return Doubles(__builtin_shufflevector(low.value, high.value, by, by + 1, by + 2, by + 3, by + 4, by + 5,
+                                         by + 6, by + 7));
+#else
+  return Doubles(__builtin_shufflevector(low.value, high.value, by, by + 1, by + 2, by + 3));
+#endif
+}
+
+ADJUDGE_INLINE Doubles load_doubles(const float* from) {
+  f32_half singles;
+  std::memcpy(&singles, from, sizeof singles);
+  return Doubles(__builtin_convertvector(singles, f64_register));
+}
+
+// stream: past the caches, into a place aligned to the half register.
+ADJUDGE_INLINE void store_singles(float* to, const Doubles& x, bool stream) {
+  const f32_half singles = __builtin_convertvector(x.value, f32_half);
+#if defined(__AVX512F__)
+  if (stream) return _mm256_stream_ps(to, (__m256)singles);
+#elif defined(__AVX__)
+  if (stream) return _mm_stream_ps(to, (__m128)singles);
+#else
+  (void)stream;
+#endif
+  std::memcpy(to, &singles, sizeof singles);
+}
+
+// e^x to about 1e-11 of it, for -708 <= x <= 709: x = n ln2 + r with |r| <= ln2 / 2 (ln2 in two parts so that
+// n times the first is exact), the Taylor polynomial of degree 9 in r, times 2^n.
+ADJUDGE_INLINE Doubles exponential(const Doubles& x) {
+  const Doubles magic(0x1.8p52);  // adding it rounds to an integer
+  const Doubles shifted_n = multiply_add(x, Doubles(1.4426950408889634), magic);
+  const Doubles n = shifted_n - magic;
+  Doubles r = multiply_add(n, Doubles(-0x1.62e42feep-1), x);
+  r = multiply_add(n, Doubles(-0x1.a39ef35793c76p-33), r);
+  constexpr double factors[] = {1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1};
+  Doubles polynomial(1.0 / 362880);
+  for (const double factor : factors) polynomial = multiply_add(polynomial, r, Doubles(factor));
+  // The low bits of n + magic are n.
+  const i64_register exponent = (reinterpret_cast<i64_register>(shifted_n.value) << 52);
+  return Doubles(reinterpret_cast<f64_register>(reinterpret_cast<i64_register>(polynomial.value) + exponent));
+}
+
+}  // namespace
+}  // namespace adjudge
