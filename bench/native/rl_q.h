@@ -1,5 +1,7 @@
-// Q targets and draws from a replay buffer.
+// Q targets, Q losses, target networks and draws from a replay buffer.
 #pragma once
+#include "native/rl/polyak.h"
+#include "native/rl/q_loss.h"
 #include "native/rl/q_targets.h"
 #include "native/rl/replay.h"
 #include "rl_case.h"
@@ -34,6 +36,57 @@ inline Case q_targets_case(double size, rl::Bootstrap bootstrap) {
     batch.next_q = memory->next_q.data();
     batch.next_online_q = memory->online_q.data();
     rl::q_targets<float>(rule, batch, memory->targets.data());
+  };
+  return result;
+}
+
+// Whole Q of each step in, its gradients out; an action and a target per step in, a priority out.
+inline Case q_loss_case(double size, double conservative) {
+  constexpr int64_t actions = 32;
+  struct Memory {
+    int64_t steps;
+    rl::QLossRule rule;
+    Array<float> q{steps * actions, [](int64_t i) { return centred(i, 23, 2); }};
+    Array<float> gradients{steps * actions};
+    Array<float> targets{steps, [](int64_t i) { return centred(i, 24, 2); }};
+    Array<int32_t> taken{steps, [](int64_t i) { return uniform(i, 25) * actions; }};
+    Array<float> priorities{steps};
+  };
+  rl::QLossRule rule;
+  rule.td = rl::TdKind::huber;
+  rule.conservative_coefficient = conservative;
+  auto memory = std::shared_ptr<Memory>(new Memory{scaled(size, 4'000'000), rule});
+  Memory& m = *memory;
+  Case result;
+  result.bands = {{{m.q.data()}, {m.gradients.data()}, m.q.size()},
+                  {{m.targets.data(), m.taken.stream()}, {m.priorities.data()}, m.steps}};
+  result.kernel = [memory] {
+    rl::QLossBatch<float> batch;
+    batch.steps = static_cast<size_t>(memory->steps);
+    batch.actions = actions;
+    batch.heads[0].q = memory->q.data();
+    batch.heads[0].q_gradients = memory->gradients.data();
+    batch.taken = memory->taken.data();
+    batch.targets = memory->targets.data();
+    batch.priorities = memory->priorities.data();
+    rl::q_loss<float>(memory->rule, batch);
+  };
+  return result;
+}
+
+inline Case polyak_case(double size) {
+  struct Memory {
+    int64_t count;
+    Array<float> online{count, [](int64_t i) { return centred(i, 26, 1); }};
+    Array<float> target{count, [](int64_t i) { return centred(i, 27, 1); }};
+  };
+  auto memory = std::shared_ptr<Memory>(new Memory{scaled(size, 100'000'000)});
+  Memory& m = *memory;
+  Case result;
+  result.bands = {{{m.online.data(), m.target.data()}, {m.target.data()}, m.count}};
+  result.kernel = [memory] {
+    rl::polyak_average(0.005, memory->online.data(), memory->target.data(),
+                       static_cast<size_t>(memory->count));
   };
   return result;
 }
@@ -89,6 +142,9 @@ inline std::vector<NamedCase> q_cases() {
            [](double size) { return q_targets_case(size, rl::Bootstrap::max); }},
           {"double q targets, the same",
            [](double size) { return q_targets_case(size, rl::Bootstrap::double_q); }},
+          {"q loss with gradients, the same", [](double size) { return q_loss_case(size, 0); }},
+          {"conservative q loss, the same", [](double size) { return q_loss_case(size, 1); }},
+          {"polyak average, 10^8 parameters", polyak_case},
           {"prioritised replay, 10^7 entries", replay_case}};
 }
 

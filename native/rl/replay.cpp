@@ -6,29 +6,18 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/thread_pool.h"
 
 namespace adjudge::rl {
 namespace {
 
-std::uint64_t mixed(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15ULL;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-  return value ^ (value >> 31);
-}
+constexpr std::size_t draws_per_item = 2048;
 
 }  // namespace
 
-double replay_uniform(std::uint64_t seed, std::uint64_t draw) {
-  return static_cast<double>(mixed(mixed(seed) ^ draw) >> 11) * 0x1p-53;
-}
-
 void sample_uniform(std::size_t size, std::uint64_t seed, std::uint64_t first_draw, std::int32_t* indices,
                     std::size_t count) {
-  for (std::size_t k = 0; k < count; ++k) {
-    const double place = replay_uniform(seed, first_draw + k) * static_cast<double>(size);
-    indices[k] = static_cast<std::int32_t>(std::min(static_cast<std::size_t>(place), size - 1));
-  }
+  for (std::size_t k = 0; k < count; ++k) indices[k] = replay_uniform_index(size, seed, first_draw + k);
 }
 
 void sample_prioritized(const SumTree& tree, ReplaySampling sampling, std::uint64_t seed,
@@ -39,13 +28,17 @@ void sample_prioritized(const SumTree& tree, ReplaySampling sampling, std::uint6
         "ARGUMENT_INVALID",
         "priorities: expected at least one above 0 and a finite sum; set epsilon above 0 so that none is 0"};
   }
-  for (std::size_t k = 0; k < count; ++k) {
-    double place = replay_uniform(seed, first_draw + k);
-    if (sampling == ReplaySampling::stratified) {
-      place = (static_cast<double>(k) + place) / static_cast<double>(count);
+  const auto part = [&](std::int64_t item, int) {
+    double masses[draws_per_item];
+    const std::size_t start = static_cast<std::size_t>(item) * draws_per_item;
+    const std::size_t size = std::min(draws_per_item, count - start);
+    for (std::size_t k = 0; k < size; ++k) {
+      masses[k] = total * replay_place(sampling, seed, first_draw, start + k, count);
     }
-    indices[k] = static_cast<std::int32_t>(tree.find(place * total));
-  }
+    tree.find(masses, indices + start, size);
+  };
+  if (count <= draws_per_item) return part(0, 0);
+  parallel_for(static_cast<std::int64_t>((count + draws_per_item - 1) / draws_per_item), part);
 }
 
 void importance_weights(const SumTree& tree, std::size_t size, double beta, ReplayNormalization normalization,

@@ -4,20 +4,11 @@
 #include <cstdint>
 
 #include "rl/sum_tree.h"
+#include "rules/replay.h"
 
 // Drawing from a replay buffer: uniform, or in proportion to priorities with importance weights (Schaul et
 // al. 2016).
 namespace adjudge::rl {
-
-// independent: each draw from the whole; stratified: draw k of n from the k-th of n equal parts of the mass.
-enum class ReplaySampling { independent, stratified };
-
-// The importance weights are divided by the largest of the batch, by the largest that the buffer could give,
-// or not.
-enum class ReplayNormalization { batch, buffer, none };
-
-// A number in [0, 1) that depends on nothing but its arguments (splitmix64, keyed), 53 bits.
-double replay_uniform(std::uint64_t seed, std::uint64_t draw);
 
 // With replacement; draw k uses replay_uniform(seed, first_draw + k).
 void sample_uniform(std::size_t size, std::uint64_t seed, std::uint64_t first_draw, std::int32_t* indices,

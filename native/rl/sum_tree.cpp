@@ -92,22 +92,47 @@ void SumTree::rebuild() {
   }
 }
 
+std::size_t SumTree::child(std::size_t level, std::size_t node, double& mass) const {
+  const std::size_t width = level + 1 == lengths_.size() ? lengths_[level] : fan_out;
+  const double* children = sums_ + starts_[level] + node;
+  std::size_t chosen = 0;
+  for (std::size_t i = 0; i < width; ++i) {
+    if (children[i] <= 0) continue;
+    chosen = i;  // where rounding leaves mass over: the last child that is not 0
+    if (mass < children[i]) break;
+    mass -= children[i];
+  }
+  return node + chosen;
+}
+
 std::size_t SumTree::find(double mass) const {
   std::size_t node = 0;  // first child of the block under search
   for (std::size_t level = lengths_.size(); level-- > 0;) {
-    const std::size_t width = level + 1 == lengths_.size() ? lengths_[level] : fan_out;
-    const double* children = sums_ + starts_[level] + node;
-    std::size_t chosen = 0;
-    for (std::size_t i = 0; i < width; ++i) {
-      if (children[i] <= 0) continue;
-      chosen = i;  // where rounding leaves mass over: the last child that is not 0
-      if (mass < children[i]) break;
-      mass -= children[i];
-    }
-    node += chosen;
+    node = child(level, node, mass);
     if (level > 0) node *= fan_out;
   }
   return node;
+}
+
+void SumTree::find(const double* masses, std::int32_t* leaves, std::size_t count) const {
+  constexpr std::size_t side_by_side = 16;
+  for (std::size_t first = 0; first < count; first += side_by_side) {
+    const std::size_t several = std::min(side_by_side, count - first);
+    double left[side_by_side];
+    std::size_t nodes[side_by_side] = {};
+    std::copy_n(masses + first, several, left);
+    for (std::size_t level = lengths_.size(); level-- > 0;) {
+      for (std::size_t k = 0; k < several; ++k) {
+        nodes[k] = child(level, nodes[k], left[k]);
+        if (level == 0) continue;
+        nodes[k] *= fan_out;
+        const double* next = sums_ + starts_[level - 1] + nodes[k];
+        __builtin_prefetch(next);
+        __builtin_prefetch(next + 8);
+      }
+    }
+    for (std::size_t k = 0; k < several; ++k) leaves[first + k] = static_cast<std::int32_t>(nodes[k]);
+  }
 }
 
 }  // namespace adjudge::rl

@@ -36,9 +36,13 @@ class SumTree {
   void rebuild();
   // The leaf in whose share of [0, total) the mass lies; never a leaf of 0. Needs total() > 0.
   std::size_t find(double mass) const;
+  // find() of each mass. Several walk down side by side, so that they wait for memory together.
+  void find(const double* masses, std::int32_t* leaves, std::size_t count) const;
 
  private:
   void update_parent(std::size_t level, std::size_t parent);
+  // The child of the block at `node` of a level in whose share the mass lies; what is left of the mass.
+  std::size_t child(std::size_t level, std::size_t node, double& mass) const;
 
   std::size_t leaves_;
   double* sums_;

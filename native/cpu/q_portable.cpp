@@ -1,0 +1,8 @@
+#include "native/cpu/lanes8.h"
+#include "native/cpu/q_network.h"
+
+namespace adjudge {
+
+const QKernels q_kernels_portable = q_table;
+
+}  // namespace adjudge
