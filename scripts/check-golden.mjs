@@ -56,7 +56,7 @@ const stateNames = { notMet: 'not met', threshold: 'rounding', noKernel: 'no ker
 function printRl(subject, { sources, lines, worst }) {
   const counts = new Map()
   for (const { state, name, reason } of lines) {
-    const line = `${stateNames[state].padEnd(9)}${subject}: `
+    const line = `${stateNames[state].padEnd(10)}${subject}: `
     if (state === 'notMet' || state === 'threshold') console.log(`${line}${name}: ${reason}`)
     else counts.set(line + reason, (counts.get(line + reason) ?? 0) + 1)
   }
