@@ -2,52 +2,19 @@
 // into one affine map of what enters from the right; maps are scanned over the block, tile by tile. Reads 8
 // bytes a token (and its mask), writes 8 (4 without returns); about 12 f64 flops a token besides the scan.
 #include "cuda/gae.cuh"
+
+#include "cuda/four.cuh"
 #include "cuda/scan.cuh"
 #include "cuda/table.h"
 
 namespace adjudge::cuda {
 namespace {
 
-constexpr int per_thread = 4;
-
 struct Coefficients {
   double gamma;
   double decay;  // gamma x lambda
   bool skip_masked;
 };
-
-struct Four {
-  float at[per_thread];
-};
-
-SIMT_DEVICE bool aligned(const float* array) { return reinterpret_cast<std::uintptr_t>(array) % 16 == 0; }
-
-// Tokens outside [begin, end) are 0.
-SIMT_DEVICE Four read(const float* array, std::int64_t first, std::int64_t begin, std::int64_t end) {
-  Four four{};
-  if (first >= begin && first + per_thread <= end && aligned(array + first)) {
-    const auto whole = *reinterpret_cast<const simt::Float4*>(array + first);
-    for (int k = 0; k < per_thread; ++k) four.at[k] = whole.at[k];
-    return four;
-  }
-  for (int k = 0; k < per_thread; ++k) {
-    if (first + k >= begin && first + k < end) four.at[k] = array[first + k];
-  }
-  return four;
-}
-
-SIMT_DEVICE void write(float* array, std::int64_t first, std::int64_t begin, std::int64_t end,
-                       const Four& four) {
-  if (first >= begin && first + per_thread <= end && aligned(array + first)) {
-    simt::Float4 whole;
-    for (int k = 0; k < per_thread; ++k) whole.at[k] = four.at[k];
-    *reinterpret_cast<simt::Float4*>(array + first) = whole;
-    return;
-  }
-  for (int k = 0; k < per_thread; ++k) {
-    if (first + k >= begin && first + k < end) array[first + k] = four.at[k];
-  }
-}
 
 SIMT_KERNEL gae_kernel(Coefficients rule, GaeRows rows, float* advantages, float* returns) {
   const std::int64_t row = simt::block();

@@ -18,6 +18,7 @@ Kernels every_kernel() {
   add_gae(table);
   add_logits(table);
   add_policy_loss(table);
+  add_off_policy_returns(table);
   add_value_loss(table);
   add_kl_rows(table);
   return table;

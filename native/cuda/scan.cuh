@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/simt.h"
+#include "rules/off_policy_returns.h"
 
 namespace adjudge::cuda {
 
@@ -15,7 +16,8 @@ SIMT_DEVICE Affine unchanged() { return {0, 1}; }
 
 // First `inner`, then `outer`.
 SIMT_DEVICE Affine after(Affine outer, Affine inner) {
-  return {outer.sum + outer.decay * inner.sum, outer.decay * inner.decay};
+  const double decay = outer.decay * inner.decay;
+  return {outer.sum + outer.decay * inner.sum, decay < rl::largest_decay ? decay : rl::largest_decay};
 }
 
 SIMT_DEVICE Affine shuffle_down(Affine value, int distance) {

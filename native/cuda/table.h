@@ -10,6 +10,7 @@ void add_gae(Kernels& table);
 void add_kl_rows(Kernels& table);
 void add_logits(Kernels& table);
 void add_policy_loss(Kernels& table);
+void add_off_policy_returns(Kernels& table);
 void add_value_loss(Kernels& table);
 
 }  // namespace adjudge::cuda
