@@ -279,7 +279,6 @@ SIMT_KERNEL outcome_kernel(AdvantageView view, std::int64_t per_block, const Who
 
 int advantages(const AdvantageRule& rule, const AdvantageBatch<float>& batch, const Extent& extent,
                float* results, float* returns, AdvantageMetrics* metrics, Fault* fault, Launch& launch) {
-  if (rule.baseline == Baseline::optimal_token) return rule_not_computed;
   const std::int64_t n = extent.completions;
   const auto groups = static_cast<std::int64_t>(batch.groups);
   const bool per_token = advantages_per_token(rule, batch);
@@ -316,6 +315,12 @@ int advantages(const AdvantageRule& rule, const AdvantageBatch<float>& batch, co
   tokens.token_rewards = enqueue.take<float>(per_token ? extent.tokens : 0);
   tokens.row_moments = enqueue.take<double>(rule.whitening.enabled ? 3 * n : 0);
   tokens.whitening = enqueue.take<double>(2);
+  const bool optimal = rule.baseline == Baseline::optimal_token;
+  const bool aligned = optimal && rule.alignment == Alignment::counted;
+  tokens.optimal.weights = enqueue.take<double>(optimal ? extent.tokens : 0);
+  tokens.optimal.lengths = enqueue.take<std::int32_t>(optimal ? n : 0);
+  auto* token_at = enqueue.take<std::int32_t>(aligned ? extent.tokens : 0);
+  tokens.optimal.token_at = aligned ? token_at : nullptr;
   if (enqueue.stops()) return enqueue.status();
 
   AdvantageView view{rule, batch, n, penalised ? row_penalties : nullptr, lengths ? row_lengths : nullptr,

@@ -52,6 +52,18 @@ SIMT_DEVICE Reward reward_of(const AdvantageView& view, std::int64_t i, FaultKey
   return {sum, true};
 }
 
+// Scratch of the optimal token baseline (optimal_token_baseline.cu).
+struct OptimalTokens {
+  double* weights;         // [tokens]
+  std::int32_t* lengths;   // [completions]: counted tokens
+  std::int32_t* token_at;  // [tokens]: a row's counted tokens in their order; null: rows are compared place
+                           // by place
+};
+
+// Takes the baseline off the returns of scored rows.
+void enqueue_optimal_token_baseline(Enqueue& enqueue, const AdvantageView& view, const OptimalTokens& optimal,
+                                    const std::uint8_t* scored, float* advantages);
+
 // Rewards of completions to advantages per token (advantage_tokens.cu): `outcomes` [completions] on the last
 // counted token, penalties, the recurrence, whitening.
 struct TokenAdvantages {
@@ -61,6 +73,7 @@ struct TokenAdvantages {
   float* token_rewards;  // [tokens], scratch
   double* row_moments;   // [completions, 3], scratch
   double* whitening;     // [2], scratch: mean and factor
+  OptimalTokens optimal;
 };
 
 void enqueue_row_sums(Enqueue& enqueue, const AdvantageView& view, double* penalties, double* lengths);

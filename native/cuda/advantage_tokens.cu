@@ -124,6 +124,9 @@ void enqueue_token_advantages(Enqueue& enqueue, const AdvantageView& view, const
                           tokens.scored,
                           nullptr};
   enqueue_gae(enqueue, enqueue.threads(), steps, sequences, advantages, estimated ? returns : nullptr);
+  if (rule.baseline == Baseline::optimal_token) {
+    enqueue_optimal_token_baseline(enqueue, view, tokens.optimal, tokens.scored, advantages);
+  }
   if (!rule.whitening.enabled) return;
   enqueue.with(ADJUDGE_NAMED(row_moments_kernel), rows, view, tokens.scored, advantages, tokens.row_moments);
   enqueue(ADJUDGE_NAMED(whitening_kernel), 1, rule.whitening, tokens.row_moments, view.completions,

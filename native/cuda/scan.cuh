@@ -49,6 +49,16 @@ SIMT_DEVICE double scan_from_right(Affine own, double& carry) {
   return exclusive.sum + exclusive.decay * entering;
 }
 
+// Of the lane's own and all lower ones. All lanes of the warp call it.
+template <typename T>
+SIMT_DEVICE T warp_prefix_sum(T value) {
+  for (int distance = 1; distance < simt::warp_size; distance *= 2) {
+    const T left = simt::shuffle_up(value, distance);
+    if (simt::lane() >= distance) value += left;
+  }
+  return value;
+}
+
 // The value of the nearest thread of higher number that has one, else `carry`; `carry` becomes the value of
 // the lowest thread that has one. All threads of the block call it.
 SIMT_DEVICE float nearest_from_right(float value, bool has, float& carry) {

@@ -14,7 +14,7 @@ struct Completions {
   std::vector<float> rewards;
   std::vector<double> weights{0.7, 1.3};
   std::vector<std::uint8_t> scored;
-  std::vector<float> penalties, baselines, values;
+  std::vector<float> penalties, baselines, values, log_probs, sum_pi_squared, importance_weights;
   std::size_t functions;
 
   Completions(const std::vector<int>& lengths, std::vector<std::int32_t> offsets, std::size_t number)
@@ -35,6 +35,12 @@ struct Completions {
     penalties = ragged.hidden(ragged.normal(ragged.tokens(), 0.1));
     baselines = ragged.normal(n);
     values = ragged.hidden(ragged.normal(ragged.tokens()));
+    for (auto* array : {&log_probs, &sum_pi_squared, &importance_weights}) {
+      *array = ragged.normal(ragged.tokens(), 0.5);
+    }
+    for (float& one : log_probs) one = -std::abs(one);
+    for (float& one : sum_pi_squared) one = std::exp(-std::abs(one));
+    for (auto* array : {&log_probs, &sum_pi_squared, &importance_weights}) *array = ragged.hidden(*array);
   }
 
   template <typename Float, typename Of>
@@ -51,6 +57,9 @@ struct Completions {
     result.penalties = tokens ? of(penalties) : nullptr;
     result.baselines = of(baselines);
     result.values = of(values);
+    result.log_probs = of(log_probs);
+    result.sum_pi_squared = of(sum_pi_squared);
+    result.importance_weights = of(importance_weights);
     return result;
   }
 };
@@ -171,6 +180,31 @@ TEST(CudaAdvantages, ReturnsGaeAndWhiteningPerToken) {
     rule.scale = Scale::none;
     rule.whitening.epsilon_rule = EpsilonRule::floor;
     compare(rule, data, true);
+  }
+}
+
+TEST(CudaAdvantages, OptimalTokenBaseline) {
+  Completions data = small_groups(1);
+  // A row without a counted token, and one longer than a block.
+  for (std::int32_t t = data.ragged.cu_seqlens[2]; t < data.ragged.cu_seqlens[3]; ++t)
+    data.ragged.mask[static_cast<std::size_t>(t)] = 0;
+  const Completions long_rows({700, 1, 650, 0, 700, 90}, {0, 4, 4, 6}, 1);
+  for (const Alignment alignment : {Alignment::position, Alignment::counted}) {
+    for (const bool zero_tail : {true, false}) {
+      AdvantageRule rule;
+      rule.baseline = Baseline::optimal_token;
+      rule.scale = Scale::none;
+      rule.singleton = Singleton::reward;
+      rule.alignment = alignment;
+      rule.zero_tail = zero_tail;
+      rule.epsilon = zero_tail ? 1e-8 : 0;
+      compare(rule, data);
+      compare(rule, long_rows);
+      rule.gamma = 0.97;
+      rule.whitening.enabled = true;
+      compare(rule, data, true);
+      if (HasFailure()) return;
+    }
   }
 }
 
