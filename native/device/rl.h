@@ -9,6 +9,7 @@
 #include "rl/gae.h"
 #include "rl/kl_reward.h"
 #include "rl/kl_rows.h"
+#include "rl/off_policy.h"
 #include "rl/logits.h"
 #include "rl/off_policy_returns.h"
 #include "rl/policy_loss.h"
@@ -64,6 +65,22 @@ void logits_gradient(Choice choice, const rl::LogitsBatch<Float>& batch,
 template <typename Float>
 rl::KlRewardMetrics kl_reward(Choice choice, const rl::KlRewardRule& rule,
                               const rl::KlRewardBatch<Float>& batch, Float* results);
+
+template <typename Float>
+rl::WeightMetrics importance_weights(Choice choice, const rl::WeightRule& rule,
+                                     const rl::RolloutBatch<Float>& batch, Float* weights, Float* sequences);
+
+template <typename Float>
+rl::RejectionShares rejection_mask(Choice choice, const rl::RejectionRule& rule,
+                                   const rl::RolloutBatch<Float>& batch, std::uint8_t* mask,
+                                   std::uint8_t* keep, rl::CriterionMetrics* criteria);
+
+template <typename Float>
+rl::MismatchMetrics mismatch_metrics(Choice choice, const rl::RolloutBatch<Float>& batch);
+
+template <typename Float>
+void gamma_weights(Choice choice, const rl::GammaWeight& rule, const rl::GammaBatch<Float>& batch,
+                   Float* weights);
 
 template <typename Float>
 void q_targets(Choice choice, const rl::QTargetRule& rule, const rl::QTargetBatch<Float>& batch,

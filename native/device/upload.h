@@ -12,6 +12,7 @@
 #include "rl/q_targets.h"
 #include "rl/value_loss.h"
 #include "rules/advantage.h"
+#include "rules/off_policy.h"
 #include "rules/logits.h"
 #include "rules/policy_loss.h"
 
@@ -111,6 +112,16 @@ inline rl::KlRewardBatch<float> upload(Session& session, rl::KlRewardBatch<float
   batch.kl = session.in(batch.kl, tokens);
   batch.log_probs = session.in(batch.log_probs, tokens);
   batch.reference_log_probs = session.in(batch.reference_log_probs, tokens);
+  batch.mask = session.in(batch.mask, tokens);
+  batch.cu_seqlens = session.in(batch.cu_seqlens, batch.rows + 1);
+  return batch;
+}
+
+inline rl::RolloutBatch<float> upload(Session& session, rl::RolloutBatch<float> batch) {
+  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
+  batch.log_probs = session.in(batch.log_probs, tokens);
+  batch.rollout_log_probs = session.in(batch.rollout_log_probs, tokens);
+  batch.advantages = session.in(batch.advantages, batch.rows);
   batch.mask = session.in(batch.mask, tokens);
   batch.cu_seqlens = session.in(batch.cu_seqlens, batch.rows + 1);
   return batch;

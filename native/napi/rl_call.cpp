@@ -164,9 +164,13 @@ void Call::check_finite(std::size_t at, const std::uint8_t* mask, const char* cu
   const std::size_t count = arguments_[at].length;
   const Float* values = data<Float>(at, count);
   const std::size_t index = rl::first_not_finite(values, mask, count);
-  if (index == count) return;
+  if (index < count) refuse_not_finite(at, index, values[index], cure, code);
+}
+
+void Call::refuse_not_finite(std::size_t at, std::size_t index, double value, const char* cure,
+                             const char* code) const {
   throw Error(code, std::string(signature_->name(at)) + "[" + std::to_string(index) + "] is " +
-                        text_of(values[index]) + ", expected a finite number" + cure);
+                        text_of(value) + ", expected a finite number" + cure);
 }
 
 template void Call::check_finite<float>(std::size_t, const std::uint8_t*, const char*, const char*) const;

@@ -100,6 +100,9 @@ class Call {
   template <typename Float>
   void check_finite(std::size_t at, const std::uint8_t* mask = nullptr, const char* cure = "",
                     const char* code = "ARGUMENT_INVALID") const;
+  // Its error.
+  [[noreturn]] void refuse_not_finite(std::size_t at, std::size_t index, double value, const char* cure = "",
+                                      const char* code = "ARGUMENT_INVALID") const;
 
  private:
   enum class Kind : std::uint8_t { absent, number, array };

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "native/reference/off_policy.h"
 #include "native/rl/off_policy.h"
 
 namespace adjudge::rl {
@@ -39,6 +40,39 @@ struct Case {
   }
 };
 
+template <typename Float>
+struct Weights {
+  std::vector<Float> tokens, sequences;
+  WeightMetrics metrics;
+
+  Weights(const WeightRule& rule, const RolloutBatch<Float>& batch)
+      : tokens(static_cast<std::size_t>(batch.cu_seqlens[batch.rows])),
+        sequences(rule.level == WeightLevel::sequence ? batch.rows : 0) {
+    metrics = importance_weights(rule, batch, tokens.data(), sequences.empty() ? nullptr : sequences.data());
+  }
+};
+
+template <typename Float>
+struct Rejection {
+  std::vector<std::uint8_t> mask, keep;
+  std::vector<CriterionMetrics> criteria;
+  RejectionShares shares;
+
+  Rejection(const RejectionRule& rule, const RolloutBatch<Float>& batch)
+      : mask(static_cast<std::size_t>(batch.cu_seqlens[batch.rows])),
+        keep(batch.rows),
+        criteria(rule.criteria.size()) {
+    shares = rejection_mask(rule, batch, mask.data(), keep.data(), criteria.data());
+  }
+};
+
+void expect_near(const std::vector<float>& values, const std::vector<double>& expected) {
+  ASSERT_EQ(values.size(), expected.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    EXPECT_NEAR(values[i], expected[i], 1e-5 * (1 + std::abs(expected[i])));
+  }
+}
+
 TEST(RlOffPolicy, SinglePrecisionAgreesWithDoubleOnTheSameNumbers) {
   const Case<float> single;
   const Case<double> twice;
@@ -52,18 +86,23 @@ TEST(RlOffPolicy, SinglePrecisionAgreesWithDoubleOnTheSameNumbers) {
       rule.outside = OutsideBand::zero;
       rule.high = gate == WeightGate::weight || gate == WeightGate::geometric_mean ? 1.2 : 0.01;
       rule.normalize = true;
-      const Weights left = importance_weights(rule, single.batch());
-      const Weights right = importance_weights(rule, twice.batch());
-      EXPECT_EQ(left.tokens, right.tokens);
-      EXPECT_EQ(left.sequences, right.sequences);
+      const Weights<float> left(rule, single.batch());
+      const Weights<double> right(rule, twice.batch());
+      expect_near(left.tokens, right.tokens);
+      expect_near(left.sequences, right.sequences);
+      // The reference of either type is one computation, rounded at its end.
+      std::vector<float> tokens(11), sequences(5);
+      reference::importance_weights(rule, single.batch(), tokens.data(), sequences.data());
+      for (std::size_t t = 0; t < 11; ++t) EXPECT_EQ(tokens[t], static_cast<float>(right.tokens[t]));
     }
   }
-  const RejectionRule rule{{{Divergence::k3, RejectionLevel::sequence_mean, -INFINITY, 0.05, false},
-                            {Divergence::binary_kl, RejectionLevel::token, -INFINITY, 0.02, true}},
+  const RejectionRule rule{{{RejectionStatistic::k3, RejectionLevel::sequence_mean, -INFINITY, 0.05, false},
+                            {RejectionStatistic::binary_kl, RejectionLevel::token, -INFINITY, 0.02, true}},
                            20,
                            0};
-  EXPECT_EQ(rejection_mask(rule, single.batch()).mask, rejection_mask(rule, twice.batch()).mask);
-  EXPECT_EQ(mismatch_metrics(single.batch()).k3, mismatch_metrics(twice.batch()).k3);
+  EXPECT_EQ(Rejection<float>(rule, single.batch()).mask, Rejection<double>(rule, twice.batch()).mask);
+  EXPECT_EQ(reference::mismatch_metrics(single.batch()).k3, reference::mismatch_metrics(twice.batch()).k3);
+  EXPECT_NEAR(mismatch_metrics(single.batch()).k3, mismatch_metrics(twice.batch()).k3, 1e-6);
 }
 
 TEST(RlOffPolicy, ABandKeepsBothItsEnds) {
@@ -79,7 +118,7 @@ TEST(RlOffPolicy, ABandKeepsBothItsEnds) {
   rule.outside = OutsideBand::zero;
   rule.low = std::exp(log_probs[1] - rollout[1]);
   rule.high = std::exp(log_probs[0] - rollout[0]);
-  const Weights weights = importance_weights(rule, batch);
+  const Weights<double> weights(rule, batch);
   EXPECT_EQ(weights.tokens, (std::vector<double>{rule.high, rule.low, 0}));
   EXPECT_NEAR(weights.metrics.outside, 1.0 / 3, 1e-15);
 }
@@ -89,13 +128,14 @@ TEST(RlOffPolicy, NothingCountedGivesNumbersThroughout) {
   data.mask.assign(11, 0);
   WeightRule rule;
   rule.normalize = true;
-  const Weights weights = importance_weights(rule, data.batch());
+  const Weights<double> weights(rule, data.batch());
   for (const double weight : weights.tokens) EXPECT_EQ(weight, 0);
   EXPECT_EQ(weights.metrics.effective_sample_size, 0);
   EXPECT_EQ(weights.metrics.normalizer, 1);
-  const RejectionRule rejection{{{Divergence::k2, RejectionLevel::token, -INFINITY, 0.1, false}}, 20, 1e-8};
-  const Rejection result = rejection_mask(rejection, data.batch());
-  EXPECT_EQ(result.masked_fraction, 0);
+  const RejectionRule rejection{
+      {{RejectionStatistic::k2, RejectionLevel::token, -INFINITY, 0.1, false}}, 20, 1e-8};
+  const Rejection<double> result(rejection, data.batch());
+  EXPECT_EQ(result.shares.masked, 0);
   EXPECT_TRUE(std::isfinite(result.criteria[0].maximum));
   EXPECT_TRUE(std::isfinite(mismatch_metrics(data.batch()).chi2_token));
 }
@@ -107,11 +147,13 @@ TEST(RlOffPolicy, GammaWeightsAreOneOnPolicyAndFallAwayFromIt) {
   batch.advantages = data.advantages.data();
   batch.cu_seqlens = data.cu_seqlens.data();
   batch.rows = 5;
-  for (const double weight : gamma_weights(GammaWeight{}, batch)) EXPECT_EQ(weight, 1);
+  std::vector<double> weights(5);
+  gamma_weights(GammaWeight{}, batch, weights.data());
+  for (const double weight : weights) EXPECT_EQ(weight, 1);
   std::vector<double> far = data.log_probs;
   for (double& value : far) value += 100;
   batch.log_probs = far.data();
-  const std::vector<double> weights = gamma_weights(GammaWeight{}, batch);
+  gamma_weights(GammaWeight{}, batch, weights.data());
   EXPECT_EQ(weights[0], 0);
   EXPECT_EQ(weights[1], 1);  // no token
 }

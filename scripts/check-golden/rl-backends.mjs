@@ -64,15 +64,14 @@ export function singleOnCuda(library, count) {
       if (holdsNumbers(values)) count.without.add(call.name)
       return call(...arrays)
     }
-    const [spec, input] = arrays
     try {
-      const result = call(spec, input, { device: 'cuda' })
+      const result = call(...arrays, { device: 'cuda' })
       count.ran++
       return result
     } catch (error) {
       if (error?.code !== 'DEVICE_UNSUPPORTED') throw error
       count.without.add(error.message)
-      return call(spec, input)
+      return call(...arrays)
     }
   })
 }

@@ -12,15 +12,15 @@ export {
   type LogitsStatistics,
   type LogitsStatisticsInput
 } from './logits.js'
+export { gammaWeights, type GammaInput, type GammaSpec } from './gammaWeights.js'
 export {
-  gammaWeights,
   importanceWeights,
   mismatchMetrics,
   rejectionMask,
-  type GammaInput,
-  type GammaSpec,
+  type ImportanceInput,
   type ImportanceWeights,
   type Rejection,
+  type RejectionInput,
   type RolloutInput
 } from './offPolicy.js'
 export type { CriterionMetrics, ImportanceMetrics, MismatchMetrics } from './offPolicyMetrics.js'

@@ -3,10 +3,27 @@
  * (another engine, older weights). r = probability in training / probability in the rollout, token by token.
  */
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
-import type { NativeRolloutInput } from './nativeCorrections.js'
-import type { CriterionMetrics, ImportanceMetrics, MismatchMetrics } from './offPolicyMetrics.js'
-import type { OffPolicySpec } from './offPolicySpec.js'
+import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
+import {
+  criterionColumns,
+  criterionMetrics,
+  importanceMetrics,
+  mismatchOf,
+  type CriterionMetrics,
+  type ImportanceMetrics,
+  type MismatchMetrics
+} from './offPolicyMetrics.js'
+import { resolveOffPolicy, type OffPolicyOptions, type OffPolicySpec } from './offPolicySpec.js'
+import {
+  plainCall,
+  preparedCall,
+  rlCall,
+  type Bound,
+  type Device,
+  type PlainCall,
+  type Prepared,
+  type RlCall
+} from './prepared.js'
 import type { FloatArray } from './types.js'
 
 export interface RolloutInput {
@@ -22,33 +39,29 @@ export interface RolloutInput {
   cuSeqlens: Int32Array
 }
 
-function checkRollout(values: FloatArray, mask: Uint8Array | undefined, missing: 'error' | 'ratio_one'): void {
-  for (let index = 0; index < values.length; index++) {
-    const value = values[index] as number
-    if (Number.isFinite(value) || (mask && mask[index] === 0)) continue
-    if (missing === 'ratio_one' && Number.isNaN(value)) continue
-    const cure = Number.isNaN(value) ? '; or set "missing" to ratio_one' : ''
-    throw new AdjudgeError('ARGUMENT_INVALID', `rolloutLogProbs[${index}] is ${value}, expected a finite number${cure}`)
+/** The arrays of a rollout in the order of the addon's arguments, and how many tokens they have. */
+function bindRollout(input: RolloutInput): { tokens: number; values: unknown[] } {
+  const { logProbs, rolloutLogProbs, advantages, mask, cuSeqlens } = input
+  const tokens = covered('cuSeqlens', cuSeqlens)
+  checkLength('logProbs', logProbs, tokens, 'the last of cuSeqlens')
+  checkLength('rolloutLogProbs', rolloutLogProbs, tokens, 'one per token')
+  checkLength('mask', mask, tokens, 'one per token')
+  checkLength('advantages', advantages, cuSeqlens.length - 1, 'one per completion')
+  return {
+    tokens,
+    values: [
+      logProbs,
+      sameType(rolloutLogProbs, logProbs),
+      advantages && sameType(advantages, logProbs),
+      mask,
+      cuSeqlens
+    ]
   }
 }
 
-function nativeInput(input: RolloutInput, missing: 'error' | 'ratio_one'): NativeRolloutInput {
-  const { logProbs, mask, cuSeqlens } = input
-  const tokens = covered('cuSeqlens', cuSeqlens)
-  checkLength('logProbs', logProbs, tokens, 'the last of cuSeqlens')
-  checkLength('rolloutLogProbs', input.rolloutLogProbs, tokens, 'one per token')
-  checkLength('mask', mask, tokens, 'one per token')
-  checkLength('advantages', input.advantages, cuSeqlens.length - 1, 'one per completion')
-  checkFinite('logProbs', logProbs, mask)
-  checkRollout(input.rolloutLogProbs, mask, missing)
-  checkFinite('advantages', input.advantages)
-  return {
-    logProbs,
-    rolloutLogProbs: sameType(input.rolloutLogProbs, logProbs),
-    advantages: input.advantages && sameType(input.advantages, logProbs),
-    mask,
-    cuSeqlens
-  }
+export interface ImportanceInput extends RolloutInput {
+  /** Element type of `logProbs`: where the results go. Default: new arrays. `sequenceWeights` for weights of sequences. */
+  out?: { weights?: FloatArray; sequenceWeights?: FloatArray }
 }
 
 export interface ImportanceWeights {
@@ -59,12 +72,31 @@ export interface ImportanceWeights {
   metrics: ImportanceMetrics
 }
 
-function checkWeights(weights: FloatArray): void {
-  const index = weights.findIndex((weight) => !Number.isFinite(weight))
-  if (index < 0) return
-  throw new AdjudgeError(
-    'ARGUMENT_INVALID',
-    `the importance weight of token ${index} is ${weights[index]}: set "importance.high" or "log_ratio_limit"`
+type WeightArrays = Omit<ImportanceWeights, 'metrics'>
+
+function bindWeights(sequence: boolean, input: ImportanceInput): Bound<WeightArrays> {
+  const { tokens, values } = bindRollout(input)
+  const weights = input.out?.weights ?? zeros(tokens, input.logProbs)
+  const sequenceWeights = sequence
+    ? (input.out?.sequenceWeights ?? zeros(input.cuSeqlens.length - 1, input.logProbs))
+    : undefined
+  return { values: [...values, weights, sequenceWeights], output: { weights, sequenceWeights } }
+}
+
+function prepareWeights(spec: OffPolicySpec, device: Device | undefined): Prepared<ImportanceInput, ImportanceWeights> {
+  const { importance, logRatioLimit, countEpsilon, missing } = spec
+  if (!importance) {
+    throw new AdjudgeError('ARGUMENT_INVALID', `importance: preset "${spec.preset}" has no importance weights`)
+  }
+  const sequence = importance.level === 'sequence'
+  const kernel = callKernel((kernels) =>
+    kernels.rlImportanceWeights({ ...importance, logRatioLimit, countEpsilon, missing, device })
+  )
+  return preparedCall(
+    kernel,
+    20,
+    (input: ImportanceInput) => bindWeights(sequence, input),
+    (output, numbers): ImportanceWeights => ({ ...output, metrics: importanceMetrics(numbers, sequence) })
   )
 }
 
@@ -75,45 +107,16 @@ function checkWeights(weights: FloatArray): void {
  * `vllm_importance_sampling_mode`, OpenRLHF's `is_correction_*`). The trainer takes them as constants. Element type:
  * that of `logProbs`.
  * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, numbers that are not finite, an infinite weight, or
- *   a record without `importance`.
+ *   a record without `importance`; `BUFFER_OVERLAP`, `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used.
  */
-export function importanceWeights(spec: OffPolicySpec, input: RolloutInput): ImportanceWeights {
-  const { importance, logRatioLimit, countEpsilon } = spec
-  if (!importance) {
-    throw new AdjudgeError('ARGUMENT_INVALID', `importance: preset "${spec.preset}" has no importance weights`)
-  }
-  const native = nativeInput(input, spec.missing)
-  const { weights, sequenceWeights, metrics } = callKernel((kernels) =>
-    kernels.rlImportanceWeights({ ...importance, logRatioLimit, countEpsilon }, native)
-  )
-  checkWeights(weights)
-  const sequence = importance.level === 'sequence'
-  return {
-    weights,
-    sequenceWeights,
-    metrics: {
-      'sampling/importance_sampling_ratio/min': metrics.minimum,
-      'sampling/importance_sampling_ratio/mean': metrics.mean,
-      'sampling/importance_sampling_ratio/max': metrics.maximum,
-      rollout_is_mean: metrics.tokenMean,
-      rollout_is_max: sequence ? metrics.rawMaximum : metrics.maximum,
-      rollout_is_min: sequence ? metrics.rawMinimum : metrics.minimum,
-      rollout_is_std: metrics.deviation,
-      rollout_is_eff_sample_size: metrics.effectiveSampleSize,
-      rollout_is_ratio_fraction_high: metrics.fractionHigh,
-      rollout_is_ratio_fraction_low: metrics.fractionLow,
-      rollout_is_seq_mean: metrics.sequenceMean,
-      rollout_is_seq_std: metrics.sequenceDeviation,
-      rollout_is_seq_max: metrics.sequenceMaximum,
-      rollout_is_seq_min: metrics.sequenceMinimum,
-      rollout_is_seq_max_deviation: metrics.sequenceMaxDeviation,
-      rollout_is_seq_fraction_high: metrics.sequenceFractionHigh,
-      rollout_is_seq_fraction_low: metrics.sequenceFractionLow,
-      rollout_is_oob_ratio: metrics.outsideTokens,
-      filter_ratio: metrics.outside,
-      rollout_is_batch_norm_factor: metrics.normalizer
-    }
-  }
+export const importanceWeights: RlCall<OffPolicySpec, OffPolicyOptions, ImportanceInput, ImportanceWeights> = rlCall(
+  prepareWeights,
+  resolveOffPolicy
+)
+
+export interface RejectionInput extends RolloutInput {
+  /** Where the results go. Default: new arrays. */
+  out?: { mask?: Uint8Array; keep?: Uint8Array }
 }
 
 export interface Rejection {
@@ -130,94 +133,69 @@ export interface Rejection {
   }
 }
 
+interface RejectionArrays {
+  mask: Uint8Array
+  keep: Uint8Array
+  criteria: Float64Array
+}
+
+function bindRejection(spec: OffPolicySpec, input: RejectionInput): Bound<RejectionArrays> {
+  if (spec.rejection.some((criterion) => criterion.onlyNegative) && !input.advantages) {
+    throw new AdjudgeError('ARGUMENT_INVALID', 'advantages: needed for a criterion with only_negative')
+  }
+  const { tokens, values } = bindRollout(input)
+  const mask = input.out?.mask ?? new Uint8Array(tokens)
+  const keep = input.out?.keep ?? new Uint8Array(input.cuSeqlens.length - 1)
+  const criteria = new Float64Array(criterionColumns * spec.rejection.length)
+  return { values: [...values, mask, keep, criteria], output: { mask, keep, criteria } }
+}
+
+function prepareRejection(spec: OffPolicySpec, device: Device | undefined): Prepared<RejectionInput, Rejection> {
+  const { rejection: criteria, logRatioLimit, countEpsilon, missing } = spec
+  if (criteria.length === 0) {
+    throw new AdjudgeError('ARGUMENT_INVALID', `rejection: preset "${spec.preset}" rejects nothing`)
+  }
+  const kernel = callKernel((kernels) =>
+    kernels.rlRejectionMask({ criteria, logRatioLimit, countEpsilon, missing, device })
+  )
+  return preparedCall(
+    kernel,
+    2,
+    (input: RejectionInput) => bindRejection(spec, input),
+    (output, numbers): Rejection => ({
+      mask: output.mask,
+      keep: output.keep,
+      metrics: {
+        rollout_rs_masked_fraction: numbers[0] as number,
+        rollout_rs_seq_masked_fraction: numbers[1] as number,
+        criteria: criterionMetrics(output.criteria)
+      }
+    })
+  )
+}
+
 /**
  * Takes tokens or whole completions out of the loss where rollout and training lie too far apart: bands on the ratio,
  * its product or geometric mean, k1, k2, k3 (verl's `rollout_rs`), binary KL, and off-policy sequence masking, which
  * spares positive advantages (DeepSeek-V3.2; TRL's `off_policy_mask_threshold`).
  * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, numbers that are not finite, missing advantages, or
- *   a record without criteria.
+ *   a record without criteria; `BUFFER_OVERLAP`, `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used.
  */
-export function rejectionMask(spec: OffPolicySpec, input: RolloutInput): Rejection {
-  const { rejection: criteria, logRatioLimit, countEpsilon } = spec
-  if (criteria.length === 0) {
-    throw new AdjudgeError('ARGUMENT_INVALID', `rejection: preset "${spec.preset}" rejects nothing`)
-  }
-  if (criteria.some((criterion) => criterion.onlyNegative) && !input.advantages) {
-    throw new AdjudgeError('ARGUMENT_INVALID', 'advantages: needed for a criterion with only_negative')
-  }
-  const native = nativeInput(input, spec.missing)
-  const result = callKernel((kernels) => kernels.rlRejectionMask({ criteria, logRatioLimit, countEpsilon }, native))
-  return {
-    mask: result.mask,
-    keep: result.keep,
-    metrics: {
-      rollout_rs_masked_fraction: result.maskedFraction,
-      rollout_rs_seq_masked_fraction: result.sequenceMaskedFraction,
-      criteria: result.criteria
-    }
-  }
-}
+export const rejectionMask: RlCall<OffPolicySpec, OffPolicyOptions, RejectionInput, Rejection> = rlCall(
+  prepareRejection,
+  resolveOffPolicy
+)
 
 /**
- * How far training and rollout lie apart, whatever is done about it.
+ * How far training and rollout lie apart, whatever is done about it; log-probs that the rollout did not report are left
+ * out. Forms as of {@link importanceWeights}; there is no CUDA kernel.
  * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree or infinite log-probs.
  */
-export function mismatchMetrics(input: RolloutInput): MismatchMetrics {
-  const native = nativeInput(input, 'ratio_one')
-  return callKernel((kernels) => kernels.rlMismatchMetrics({}, native))
-}
-
-export interface GammaSpec {
-  /** Shape k and rate λ for advantages of at least 0, and below 0. Defaults: TRL's 2, 3, 3, 2. */
-  shapePositive?: number
-  ratePositive?: number
-  shapeNegative?: number
-  rateNegative?: number
-}
-
-export interface GammaInput {
-  /** [tokens]: under the policy being trained, and before the update. */
-  logProbs: FloatArray
-  oldLogProbs: FloatArray
-  /** [tokens]: of `importanceWeights`, per token; they multiply the completion's product. */
-  importanceWeights?: FloatArray
-  /** [completions] */
-  advantages: FloatArray
-  mask?: Uint8Array
-  cuSeqlens: Int32Array
-}
-
-/**
- * The constants of the vespo loss for a completion (TRL 1.16, `get_gamma_weights`): e^λ w^k e^(−λw), which is 1 at
- * w = 1, with w the product of the completion's ratios (and importance weights) within [1e−8, e^20].
- * @returns [completions], in the element type of `logProbs`.
- * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree or numbers that are not finite.
- */
-export function gammaWeights(spec: GammaSpec, input: GammaInput): FloatArray {
-  const { logProbs, mask, cuSeqlens } = input
-  const tokens = covered('cuSeqlens', cuSeqlens)
-  for (const [name, value] of Object.entries(spec)) {
-    if (Number.isFinite(value) && value > 0) continue
-    throw new AdjudgeError('ARGUMENT_INVALID', `${name} is ${value}, expected a number above 0`)
-  }
-  for (const name of ['logProbs', 'oldLogProbs', 'importanceWeights'] as const) {
-    checkLength(name, input[name], tokens, 'one per token')
-    checkFinite(name, input[name], mask)
-  }
-  checkLength('mask', mask, tokens, 'one per token')
-  checkLength('advantages', input.advantages, cuSeqlens.length - 1, 'one per completion')
-  checkFinite('advantages', input.advantages)
-  return callKernel((kernels) =>
-    kernels.rlGammaWeights(
-      { ...spec },
-      {
-        logProbs,
-        oldLogProbs: sameType(input.oldLogProbs, logProbs),
-        importanceWeights: input.importanceWeights && sameType(input.importanceWeights, logProbs),
-        advantages: sameType(input.advantages, logProbs),
-        mask,
-        cuSeqlens
-      }
-    )
+export const mismatchMetrics: PlainCall<RolloutInput, MismatchMetrics> = plainCall((device) =>
+  preparedCall(
+    callKernel((kernels) => kernels.rlMismatchMetrics({ device })),
+    16,
+    (input: RolloutInput): Bound<undefined> => ({ values: bindRollout(input).values, output: undefined }),
+    (_, numbers) => mismatchOf(numbers)
   )
-}
+)

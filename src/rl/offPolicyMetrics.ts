@@ -81,3 +81,112 @@ export interface MismatchMetrics {
   /** Counted tokens without a rollout log-prob; left out of all the above. */
   missing: number
 }
+
+/** Reads a list of numbers in the kernel's order under their names. */
+function namedNumbers<Name extends string>(
+  names: readonly Name[],
+  numbers: Float64Array,
+  from = 0
+): Record<Name, number> {
+  return Object.fromEntries(names.map((name, index) => [name, numbers[from + index]])) as Record<Name, number>
+}
+
+const weightNumbers = [
+  'minimum',
+  'mean',
+  'maximum',
+  'rawMinimum',
+  'rawMaximum',
+  'tokenMean',
+  'deviation',
+  'effectiveSampleSize',
+  'fractionHigh',
+  'fractionLow',
+  'outsideTokens',
+  'outside',
+  'sequenceMean',
+  'sequenceDeviation',
+  'sequenceMaximum',
+  'sequenceMinimum',
+  'sequenceMaxDeviation',
+  'sequenceFractionHigh',
+  'sequenceFractionLow',
+  'normalizer'
+] as const
+
+/** @param numbers as rl_off_policy.cpp writes them. */
+export function importanceMetrics(numbers: Float64Array, sequence: boolean): ImportanceMetrics {
+  const metrics = namedNumbers(weightNumbers, numbers)
+  return {
+    'sampling/importance_sampling_ratio/min': metrics.minimum,
+    'sampling/importance_sampling_ratio/mean': metrics.mean,
+    'sampling/importance_sampling_ratio/max': metrics.maximum,
+    rollout_is_mean: metrics.tokenMean,
+    rollout_is_max: sequence ? metrics.rawMaximum : metrics.maximum,
+    rollout_is_min: sequence ? metrics.rawMinimum : metrics.minimum,
+    rollout_is_std: metrics.deviation,
+    rollout_is_eff_sample_size: metrics.effectiveSampleSize,
+    rollout_is_ratio_fraction_high: metrics.fractionHigh,
+    rollout_is_ratio_fraction_low: metrics.fractionLow,
+    rollout_is_seq_mean: metrics.sequenceMean,
+    rollout_is_seq_std: metrics.sequenceDeviation,
+    rollout_is_seq_max: metrics.sequenceMaximum,
+    rollout_is_seq_min: metrics.sequenceMinimum,
+    rollout_is_seq_max_deviation: metrics.sequenceMaxDeviation,
+    rollout_is_seq_fraction_high: metrics.sequenceFractionHigh,
+    rollout_is_seq_fraction_low: metrics.sequenceFractionLow,
+    rollout_is_oob_ratio: metrics.outsideTokens,
+    filter_ratio: metrics.outside,
+    rollout_is_batch_norm_factor: metrics.normalizer
+  }
+}
+
+const criterionNumbers = [
+  'mean',
+  'max',
+  'min',
+  'std',
+  'fraction_high',
+  'fraction_low',
+  'seq_mean',
+  'seq_std',
+  'seq_max',
+  'seq_min',
+  'seq_max_deviation',
+  'seq_fraction_high',
+  'seq_fraction_low',
+  'masked_fraction',
+  'seq_masked_fraction'
+] as const
+
+/** Numbers of the kernel for one criterion. */
+export const criterionColumns = criterionNumbers.length
+
+/** @param numbers a row of {@link criterionColumns} for each criterion. */
+export function criterionMetrics(numbers: Float64Array): CriterionMetrics[] {
+  return Array.from({ length: numbers.length / criterionColumns }, (_, row) =>
+    namedNumbers(criterionNumbers, numbers, row * criterionColumns)
+  )
+}
+
+const mismatchNumbers = [
+  'training_ppl',
+  'training_log_ppl',
+  'rollout_ppl',
+  'rollout_log_ppl',
+  'kl',
+  'k3_kl',
+  'log_ppl_diff',
+  'log_ppl_abs_diff',
+  'log_ppl_diff_max',
+  'log_ppl_diff_min',
+  'ppl_ratio',
+  'chi2_token',
+  'chi2_seq',
+  'sampling/sampling_logp_difference/mean',
+  'sampling/sampling_logp_difference/max',
+  'missing'
+] as const
+
+/** @param numbers as rl_off_policy.cpp writes them. */
+export const mismatchOf = (numbers: Float64Array): MismatchMetrics => namedNumbers(mismatchNumbers, numbers)

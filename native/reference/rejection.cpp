@@ -1,7 +1,7 @@
-#include "rl/mismatch.h"
-#include "rl/off_policy.h"
+#include "reference/mismatch.h"
+#include "reference/off_policy.h"
 
-namespace adjudge::rl {
+namespace adjudge::reference {
 namespace {
 
 constexpr double infinite = std::numeric_limits<double>::infinity();
@@ -11,13 +11,13 @@ class Judgement {
  public:
   Judgement(const Criterion& criterion, const RejectionRule& rule, const RolloutBatch<Float>& batch)
       : criterion_(criterion), rule_(rule), batch_(batch) {
-    const bool ratio = criterion.statistic == Divergence::ratio;
+    const bool ratio = criterion.statistic == RejectionStatistic::ratio;
     low_ = ratio && criterion.low > -infinite ? std::log(criterion.low) : criterion.low;
     high_ = ratio ? std::log(criterion.high) : criterion.high;
   }
 
   // Takes rejected tokens out of `kept` and rows out of `keep`.
-  CriterionMetrics apply(std::vector<std::uint8_t>& kept, std::vector<std::uint8_t>& keep) {
+  CriterionMetrics apply(std::uint8_t* kept, std::uint8_t* keep) {
     for (std::size_t i = 0; i < batch_.rows; ++i) row(i, kept, keep);
     return finish();
   }
@@ -28,22 +28,22 @@ class Judgement {
   double token_statistic(std::int32_t t) const {
     const double d = within(log_ratio(batch_, t), rule_.log_ratio_limit);
     switch (criterion_.statistic) {
-      case Divergence::ratio:
+      case RejectionStatistic::ratio:
         return d;
-      case Divergence::k1:
+      case RejectionStatistic::k1:
         return -d;
-      case Divergence::k2:
+      case RejectionStatistic::k2:
         return d * d / 2;
-      case Divergence::k3:
+      case RejectionStatistic::k3:
         return std::expm1(d) - d;
-      case Divergence::binary_kl:
-      case Divergence::total_variation:
+      case RejectionStatistic::binary_kl:
+      case RejectionStatistic::total_variation:
         break;
     }
     const double rollout = batch_.rollout_log_probs[t];
     if (std::isnan(rollout)) return 0;
     const Coins coins = coins_of(batch_.log_probs[t], rollout);
-    if (criterion_.statistic == Divergence::total_variation) return std::abs(coins.p - coins.q);
+    if (criterion_.statistic == RejectionStatistic::total_variation) return std::abs(coins.p - coins.q);
     return std::max(coin_kl(coins.p, coins.q), coin_kl(coins.q, coins.p));
   }
 
@@ -56,7 +56,7 @@ class Judgement {
 
   bool rejects(double statistic) const { return statistic < low_ || statistic > high_; }
 
-  void row(std::size_t i, std::vector<std::uint8_t>& kept, std::vector<std::uint8_t>& keep) {
+  void row(std::size_t i, std::uint8_t* kept, std::uint8_t* keep) {
     const std::int32_t begin = batch_.cu_seqlens[i], end = batch_.cu_seqlens[i + 1];
     const bool spared = criterion_.only_negative && batch_.advantages[i] >= 0;
     Mean tokens;
@@ -71,7 +71,7 @@ class Judgement {
       const bool out = !spared && rejects(statistic);
       note(statistic);
       masked_.add(out ? 1 : 0);
-      if (out) kept[static_cast<std::size_t>(t)] = 0;
+      if (out) kept[t] = 0;
       rejected = rejected || out;
     }
     const double statistic = row_statistic(tokens, maximum);
@@ -81,7 +81,7 @@ class Judgement {
         if (!counts(batch_, t)) continue;
         note(statistic);
         masked_.add(rejected ? 1 : 0);
-        if (rejected) kept[static_cast<std::size_t>(t)] = 0;
+        if (rejected) kept[t] = 0;
       }
     }
     if (rejected) keep[i] = 0;
@@ -145,33 +145,14 @@ class Judgement {
 }  // namespace
 
 template <typename Float>
-Rejection rejection_mask(const RejectionRule& rule, const RolloutBatch<Float>& batch) {
-  const auto tokens = static_cast<std::size_t>(batch.cu_seqlens[batch.rows]);
-  Rejection result;
-  result.mask.resize(tokens);
-  for (std::size_t t = 0; t < tokens; ++t)
-    result.mask[t] = counts(batch, static_cast<std::int32_t>(t)) ? 1 : 0;
-  result.keep.assign(batch.rows, 1);
-  for (const Criterion& criterion : rule.criteria) {
-    result.criteria.push_back(Judgement<Float>(criterion, rule, batch).apply(result.mask, result.keep));
-  }
-  Mean masked, rows;
-  for (std::size_t i = 0; i < batch.rows; ++i) {
-    bool lost = false;
-    for (std::int32_t t = batch.cu_seqlens[i]; t < batch.cu_seqlens[i + 1]; ++t) {
-      if (!counts(batch, t)) continue;
-      const bool out = result.mask[static_cast<std::size_t>(t)] == 0;
-      masked.add(out ? 1 : 0);
-      lost = lost || out;
-    }
-    rows.add(lost ? 1 : 0);
-  }
-  result.masked_fraction = masked.value(rule.count_epsilon);
-  result.sequence_masked_fraction = rows.value();
-  return result;
+CriterionMetrics reject(const Criterion& criterion, const RejectionRule& rule,
+                        const RolloutBatch<Float>& batch, std::uint8_t* mask, std::uint8_t* keep) {
+  return Judgement<Float>(criterion, rule, batch).apply(mask, keep);
 }
 
-template Rejection rejection_mask(const RejectionRule&, const RolloutBatch<float>&);
-template Rejection rejection_mask(const RejectionRule&, const RolloutBatch<double>&);
+template CriterionMetrics reject(const Criterion&, const RejectionRule&, const RolloutBatch<float>&,
+                                 std::uint8_t*, std::uint8_t*);
+template CriterionMetrics reject(const Criterion&, const RejectionRule&, const RolloutBatch<double>&,
+                                 std::uint8_t*, std::uint8_t*);
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

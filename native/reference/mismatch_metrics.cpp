@@ -1,7 +1,7 @@
-#include "rl/mismatch.h"
-#include "rl/off_policy.h"
+#include "reference/mismatch.h"
+#include "reference/off_policy.h"
 
-namespace adjudge::rl {
+namespace adjudge::reference {
 namespace {
 
 constexpr double log_limit = 20;  // of a ratio that is squared
@@ -65,4 +65,4 @@ MismatchMetrics mismatch_metrics(const RolloutBatch<Float>& batch) {
 template MismatchMetrics mismatch_metrics(const RolloutBatch<float>&);
 template MismatchMetrics mismatch_metrics(const RolloutBatch<double>&);
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

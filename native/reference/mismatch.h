@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "rl/off_policy.h"
+#include "rules/off_policy.h"
 
-// Shared by the kernels of off_policy.h: the log ratio of a token, and means over counted tokens.
-namespace adjudge::rl {
+// Shared by the bodies of off_policy.h: the log ratio of a token, and means over counted tokens.
+namespace adjudge::reference {
+
+using namespace rl;
 
 template <typename Float>
 bool counts(const RolloutBatch<Float>& batch, std::int32_t t) {
@@ -75,4 +77,4 @@ inline double coin_kl(double p, double q) {
   return p * std::log(p / q) + (1 - p) * std::log((1 - p) / (1 - q));
 }
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference

@@ -1,7 +1,7 @@
-#include "rl/mismatch.h"
-#include "rl/off_policy.h"
+#include "reference/mismatch.h"
+#include "reference/off_policy.h"
 
-namespace adjudge::rl {
+namespace adjudge::reference {
 namespace {
 
 bool of_row(WeightGate gate, WeightLevel level) {
@@ -31,15 +31,16 @@ double divergence(WeightGate gate, const RolloutBatch<Float>& batch, std::int32_
 template <typename Float>
 class Weighing {
  public:
-  Weighing(const WeightRule& rule, const RolloutBatch<Float>& batch) : rule_(rule), batch_(batch) {
-    result_.tokens.assign(static_cast<std::size_t>(batch.cu_seqlens[batch.rows]), 0);
-  }
+  Weighing(const WeightRule& rule, const RolloutBatch<Float>& batch)
+      : rule_(rule), batch_(batch), tokens_(static_cast<std::size_t>(batch.cu_seqlens[batch.rows])) {}
 
-  Weights run() {
+  WeightMetrics run(Float* weights, Float* sequences) {
     for (std::size_t i = 0; i < batch_.rows; ++i) row(i);
     finish();
     normalize();
-    return std::move(result_);
+    std::copy(tokens_.begin(), tokens_.end(), weights);
+    if (sequences) std::copy(sequences_.begin(), sequences_.end(), sequences);
+    return metrics_;
   }
 
  private:
@@ -77,7 +78,7 @@ class Weighing {
     if (row_gate) count_unit(row_gated);
     if (sequence()) {
       const double applied = banded(row_raw, row_gate ? row_gated : row_raw);
-      result_.sequences.push_back(applied);
+      sequences_.push_back(applied);
       log_sums_.push_back(log_sum);
     }
     Mean applied_mean, raw_mean;
@@ -91,7 +92,7 @@ class Weighing {
         count_unit(statistic);
       }
       const double applied = banded(raw, statistic);
-      result_.tokens[static_cast<std::size_t>(t)] = applied;
+      tokens_[static_cast<std::size_t>(t)] = applied;
       outside_tokens_.add(outside(statistic) ? 1 : 0);
       applied_mean.add(applied);
       raw_mean.add(raw);
@@ -118,7 +119,7 @@ class Weighing {
   }
 
   void finish() {
-    WeightMetrics& metrics = result_.metrics;
+    WeightMetrics& metrics = metrics_;
     const double epsilon = rule_.count_epsilon;
     const bool row_gate = of_row(rule_.gate, rule_.level);
     metrics.token_mean = applied_.value(epsilon);
@@ -128,7 +129,7 @@ class Weighing {
       metrics.maximum = metrics.raw_maximum = maximum_;
     }
     if (sequence()) {
-      const Summary applied = summary_of(result_.sequences);
+      const Summary applied = summary_of(sequences_);
       metrics.minimum = applied.minimum;
       metrics.mean = applied.mean;
       metrics.maximum = applied.maximum;
@@ -165,16 +166,17 @@ class Weighing {
 
   void normalize() {
     if (!rule_.normalize) return;
-    const double mean = sequence() ? scored_rows_.value() : result_.metrics.token_mean;
+    const double mean = sequence() ? scored_rows_.value() : metrics_.token_mean;
     if (!(mean > 1e-8)) return;
-    result_.metrics.normalizer = mean;
-    for (double& weight : result_.tokens) weight /= mean;
-    for (double& weight : result_.sequences) weight /= mean;
+    metrics_.normalizer = mean;
+    for (double& weight : tokens_) weight /= mean;
+    for (double& weight : sequences_) weight /= mean;
   }
 
   const WeightRule& rule_;
   const RolloutBatch<Float>& batch_;
-  Weights result_;
+  std::vector<double> tokens_, sequences_;
+  WeightMetrics metrics_;
   std::vector<double> log_sums_, row_means_, row_raw_means_;
   Mean applied_, cut_, cut_squares_, high_, low_, outside_, outside_tokens_, scored_rows_;
   double minimum_ = std::numeric_limits<double>::infinity();
@@ -184,11 +186,12 @@ class Weighing {
 }  // namespace
 
 template <typename Float>
-Weights importance_weights(const WeightRule& rule, const RolloutBatch<Float>& batch) {
-  return Weighing<Float>(rule, batch).run();
+WeightMetrics importance_weights(const WeightRule& rule, const RolloutBatch<Float>& batch, Float* weights,
+                                 Float* sequences) {
+  return Weighing<Float>(rule, batch).run(weights, sequences);
 }
 
-template Weights importance_weights(const WeightRule&, const RolloutBatch<float>&);
-template Weights importance_weights(const WeightRule&, const RolloutBatch<double>&);
+template WeightMetrics importance_weights(const WeightRule&, const RolloutBatch<float>&, float*, float*);
+template WeightMetrics importance_weights(const WeightRule&, const RolloutBatch<double>&, double*, double*);
 
-}  // namespace adjudge::rl
+}  // namespace adjudge::reference
