@@ -27,7 +27,11 @@ struct Doubles {
   static constexpr int64_t width = sizeof(f64_register) / sizeof(double);
   f64_register value;
   Doubles() = default;
-  Doubles(double number) : value(f64_register{} + number) {}
+#if defined(__AVX512F__)
+  Doubles(double number) : value((f64_register)_mm512_set1_pd(number)) {}
+#else
+  Doubles(double number) : value(f64_register{number, number, number, number}) {}
+#endif
   explicit Doubles(const f64_register& vector) : value(vector) {}
 };
 
@@ -35,6 +39,10 @@ ADJUDGE_INLINE Doubles operator+(const Doubles& a, const Doubles& b) { return Do
 ADJUDGE_INLINE Doubles operator-(const Doubles& a, const Doubles& b) { return Doubles(a.value - b.value); }
 ADJUDGE_INLINE Doubles operator*(const Doubles& a, const Doubles& b) { return Doubles(a.value * b.value); }
 
+ADJUDGE_INLINE DoubleMask less(const Doubles& a, const Doubles& b) { return {a.value < b.value}; }
+ADJUDGE_INLINE DoubleMask equal(const Doubles& a, const Doubles& b) { return {a.value == b.value}; }
+ADJUDGE_INLINE DoubleMask both(const DoubleMask& a, const DoubleMask& b) { return {a.value & b.value}; }
+ADJUDGE_INLINE DoubleMask opposite(const DoubleMask& a) { return {~a.value}; }
 ADJUDGE_INLINE DoubleMask at_most(const Doubles& a, const Doubles& b) { return {a.value <= b.value}; }
 ADJUDGE_INLINE Doubles select(const DoubleMask& mask, const Doubles& yes, const Doubles& no) {
   return Doubles(mask.value ? yes.value : no.value);
@@ -44,6 +52,27 @@ ADJUDGE_INLINE Doubles minimum(const Doubles& a, const Doubles& b) {
 }
 ADJUDGE_INLINE Doubles maximum(const Doubles& a, const Doubles& b) {
   return Doubles(a.value > b.value ? a.value : b.value);
+}
+
+// 0 where the mask says no.
+ADJUDGE_INLINE Doubles only(const DoubleMask& mask, const Doubles& x) {
+  return Doubles(reinterpret_cast<f64_register>(mask.value & reinterpret_cast<i64_register>(x.value)));
+}
+
+// In a fixed tree: halves are folded onto each other.
+ADJUDGE_INLINE double sum_of(const Doubles& x) {
+  double values[Doubles::width];
+  std::memcpy(values, &x.value, sizeof values);
+  for (int64_t half = Doubles::width / 2; half > 0; half /= 2) {
+    for (int64_t i = 0; i < half; ++i) values[i] += values[i + half];
+  }
+  return values[0];
+}
+
+ADJUDGE_INLINE int64_t sum_of(const i64_register& x) {
+  int64_t sum = 0;
+  for (int64_t i = 0; i < Doubles::width; ++i) sum += x[i];
+  return sum;
 }
 
 // a x b + c, in one rounding where the processor has it.
@@ -68,15 +97,69 @@ ADJUDGE_INLINE Doubles shifted(const Doubles& low, const Doubles& high) {
 #endif
 }
 
+// The compiler's own conversions of whole AVX-512 vectors go through halves.
 ADJUDGE_INLINE Doubles load_doubles(const float* from) {
+#if defined(__AVX512F__)
+  return Doubles((f64_register)_mm512_cvtps_pd(_mm256_loadu_ps(from)));
+#else
   f32_half singles;
   std::memcpy(&singles, from, sizeof singles);
   return Doubles(__builtin_convertvector(singles, f64_register));
+#endif
+}
+
+// The first `count`; 0 in the other lanes.
+template <typename Float>
+static inline __attribute__((always_inline)) Doubles load_doubles(const Float* from, int64_t count) {
+  if constexpr (sizeof(Float) == sizeof(float)) {
+    if (count >= Doubles::width) return load_doubles(from);
+  }
+  f64_register value = {};
+  if (count >= Doubles::width)
+    std::memcpy(&value, from, sizeof value);
+  else
+    for (int64_t i = 0; i < count; ++i) value[i] = from[i];
+  return Doubles(value);
+}
+
+// Which of the first `count` bytes are not 0; all of these where there are no bytes.
+ADJUDGE_INLINE DoubleMask nonzero_doubles(const uint8_t* from, int64_t count) {
+  uint8_t bytes[Doubles::width] = {};
+  if (from != nullptr && count >= Doubles::width)
+    std::memcpy(bytes, from, sizeof bytes);
+  else
+    for (int64_t i = 0; i < Doubles::width; ++i) bytes[i] = i < count && (from == nullptr || from[i] != 0);
+#if defined(__AVX512F__)
+  const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
+  return {(i64_register)_mm512_cvtepu8_epi64(low) != 0};
+#elif defined(__AVX2__)
+  int32_t low;
+  std::memcpy(&low, bytes, sizeof low);
+  return {(i64_register)_mm256_cvtepu8_epi64(_mm_cvtsi32_si128(low)) != 0};
+#else
+  i64_register value = {};
+  for (int64_t i = 0; i < Doubles::width; ++i) value[i] = bytes[i];
+  return {value != 0};
+#endif
+}
+
+ADJUDGE_INLINE f32_half singles_of(const Doubles& x) {
+#if defined(__AVX512F__)
+  return (f32_half)_mm512_cvtpd_ps((__m512d)x.value);
+#else
+  return __builtin_convertvector(x.value, f32_half);
+#endif
+}
+
+// The first `count`.
+ADJUDGE_INLINE void store_singles(float* to, const Doubles& x, int64_t count) {
+  const f32_half singles = singles_of(x);
+  for (int64_t i = 0; i < Doubles::width && i < count; ++i) to[i] = singles[i];
 }
 
 // stream: past the caches, into a place aligned to the half register.
 ADJUDGE_INLINE void store_singles(float* to, const Doubles& x, bool stream) {
-  const f32_half singles = __builtin_convertvector(x.value, f32_half);
+  const f32_half singles = singles_of(x);
 #if defined(__AVX512F__)
   if (stream) return _mm256_stream_ps(to, (__m256)singles);
 #elif defined(__AVX__)

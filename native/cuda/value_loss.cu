@@ -7,7 +7,7 @@
 #include "cuda/launch.h"
 #include "cuda/spread.cuh"
 #include "cuda/table.h"
-#include "rl/value_terms.h"
+#include "rules/value_terms.h"
 
 namespace adjudge::cuda {
 namespace {
@@ -68,8 +68,9 @@ SIMT_KERNEL value_row_kernel(ValueRule rule, ValueBatch<float> batch, const doub
     const double value = batch.values[t];
     const double target = batch.returns[t];
     const double free = value - target;
-    const ValueError error = clip ? error_of(value, batch.old_values[t], target, rule.clip)
-                                  : ValueError{free * free, 2 * free, false};
+    const ValueError<double> error =
+        clip ? clipped_value_error<double>(value, batch.old_values[t], target, rule.clip)
+             : free_value_error(value, target);
     gradients[t] = static_cast<float>(weight * error.slope);
     loss += error.square;
     clipped += error.clipped ? 1 : 0;
