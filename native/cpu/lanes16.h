@@ -48,8 +48,15 @@ ADJUDGE_INLINE Lanes multiply_add(Lanes a, Lanes b, Lanes c) {
 ADJUDGE_INLINE Lanes nearest_integer(Lanes x) {
   return Lanes(_mm512_roundscale_ps(x.value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-// 2^n for an integer n.
-ADJUDGE_INLINE Lanes power_of_two(Lanes n) { return Lanes(_mm512_scalef_ps(_mm512_set1_ps(1.0f), n.value)); }
+// The integer next to x, and what is left of x; 0 of an infinite one.
+ADJUDGE_INLINE Lanes split_integer(Lanes x, Lanes* integer) {
+  *integer = nearest_integer(x);
+  return Lanes(_mm512_reduce_ps(x.value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+// x 2^n for an integer n <= 127; 0 and denormal numbers below 2^-126.
+ADJUDGE_INLINE Lanes times_power_of_two(Lanes x, Lanes n) {
+  return Lanes(_mm512_scalef_ps(x.value, n.value));
+}
 // x = mantissa x 2^exponent with the mantissa in [0.75, 1.5); x a positive number.
 ADJUDGE_INLINE Lanes mantissa_of(Lanes x, Lanes* exponent) {
   const __m512 mantissa = _mm512_getmant_ps(x.value, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);

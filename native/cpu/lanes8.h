@@ -62,9 +62,16 @@ ADJUDGE_INLINE Lanes nearest_integer(const Lanes& x) {
   return Lanes((x.value + magic) - magic);
 }
 
-// 2^n for an integer -126 <= n <= 127.
-ADJUDGE_INLINE Lanes power_of_two(const Lanes& n) {
-  return Lanes(reinterpret_cast<f32x8>((__builtin_convertvector(n.value, i32x8) + 127) << 23));
+// The integer next to x and what is left of x; x is held at -126.
+ADJUDGE_INLINE Lanes split_integer(const Lanes& x, Lanes* integer) {
+  const Lanes held = maximum(Lanes(-126.0f), x);
+  *integer = nearest_integer(held);
+  return held - *integer;
+}
+
+// x 2^n for an integer -126 <= n <= 127.
+ADJUDGE_INLINE Lanes times_power_of_two(const Lanes& x, const Lanes& n) {
+  return x * Lanes(reinterpret_cast<f32x8>((__builtin_convertvector(n.value, i32x8) + 127) << 23));
 }
 
 // x = mantissa x 2^exponent with the mantissa in [0.75, 1.5); x a positive normal number.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "native/core/thread_pool.h"
@@ -53,17 +54,21 @@ class Batch {
     return std::lower_bound(starts, starts + rows_, chunk * chunk_tokens) - starts;
   }
 
-  Counts count() const {
+  Counts count() {
+    if (plan_.batch.mask) row_counts_.resize(static_cast<std::size_t>(rows_));
     std::vector<Counts> parts(static_cast<std::size_t>(chunks_));
     each_chunk([&](std::int64_t chunk, std::int64_t begin, std::int64_t end) {
       Counts counts;
       for (std::int64_t row = begin; row < end; ++row) {
-        const auto tokens = static_cast<double>(plan_.counted_tokens(row));
+        const std::int64_t counted = plan_.counted_tokens(row);
+        if (plan_.batch.mask) row_counts_[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(counted);
+        const auto tokens = static_cast<double>(counted);
         counts.tokens += tokens;
         counts.sequences += tokens > 0 || plan_.rule.aggregation.count_empty_rows ? 1 : 0;
       }
       parts[static_cast<std::size_t>(chunk)] = counts;
     });
+    plan_.row_counts = std::move(row_counts_);
     Counts total;
     for (const Counts& part : parts) {
       total.tokens += part.tokens;
@@ -104,6 +109,7 @@ class Batch {
   LossPlan& plan_;
   std::int64_t rows_;
   std::int64_t chunks_;
+  std::vector<std::int32_t> row_counts_;
 };
 
 // A mean of the bonus is over the tokens that teach only: counted tokens per such token.

@@ -6,15 +6,12 @@
 #include <immintrin.h>
 #endif
 
-#include "native/core/cpu_features.h"
 #include "native/rules/loss_terms.h"
 
 namespace adjudge {
 namespace {
 
 using namespace rl;
-
-constexpr double row_overflow_limit = single_overflow_limit;
 
 // What was written past the caches is seen by other threads from here on.
 void streams_done() {
@@ -55,7 +52,6 @@ class Chunk {
     for (std::int64_t row = begin; row < end; ++row) add_row(row);
     flush();
     if (batch_.advantages_per_token) partial_.phi += partial_.sums.phi;
-    if (plan_.stream) streams_done();
     return partial_;
   }
 
@@ -116,9 +112,7 @@ class Chunk {
     const LossRule& rule = plan_.rule;
     const bool mean = rule.ratio == Ratio::sequence;
     const double log_ratio = mean ? sums.change * inverse(n) : sums.change;
-    const double high = std::min(rule.log_ratio_high, row_overflow_limit);
-    const double ratio = std::exp(std::min(std::max(log_ratio, rule.log_ratio_low), high));
-    const bool inside = log_ratio >= rule.log_ratio_low && log_ratio <= rule.log_ratio_high;
+    const auto [ratio, inside] = row_ratio(rule, log_ratio);
     row.ratio = static_cast<float>(ratio);
     row.own_slope = inside && !plan_.joint ? row.ratio : 0;
     if (inside) row.slope = mean ? ratio * inverse(n) : ratio;
@@ -141,7 +135,7 @@ class Chunk {
     const double epsilon = plan_.rule.aggregation.token_epsilon;
     const double divisor = sums.taught > 0 ? sums.taught + epsilon : 1;
     const double log_mean = sums.held / divisor + (n > 0 ? sums.log_importance / (n + epsilon) : 0);
-    const double mean = std::exp(std::min(log_mean, row_overflow_limit));
+    const double mean = std::exp(std::min(log_mean, double{single_overflow_limit}));
     const double advantage = sums.advantage_positive + (row.drifted > 0 ? 0 : sums.advantage_negative);
     row.mean = static_cast<float>(mean);
     row.mean_slope = static_cast<float>(-advantage * mean * weight / divisor);
@@ -159,12 +153,7 @@ class Chunk {
       partial_.phi += static_cast<double>(phi);
       ++partial_.phi_count;
     }
-    if (rule.aggregation.kind != Aggregation::sequence_mean) return;
-    const float value =
-        rule.kind == LossKind::gmpo
-            ? -advantage
-            : loss_term_lanes<float>(rule.kind, plan_.constants, {0, 0, 1, advantage, phi, false}).value;
-    partial_.sums.loss += inverse(plan_.counts.sequences) * static_cast<double>(value);
+    partial_.sums.loss += loss_of_empty_row(plan_, row.index, phi);
   }
 
   void add_row(std::int64_t index) {
@@ -272,42 +261,19 @@ class Chunk {
   }
 
   void finish_row(const Row& row) {
+    partial_.note_clips(plan_.by_token, row.counted, row.low, row.high, row.dual);
     if (row.counted > 0) {
-      const auto n = static_cast<double>(row.counted);
-      const auto low = static_cast<double>(row.low);
-      const auto high = static_cast<double>(row.high);
-      partial_.clip_token += low + high;
-      if (plan_.rule.ratio == Ratio::token) {
-        partial_.clip_low += low;
-        partial_.clip_high += high;
-        partial_.clip_dual += static_cast<double>(row.dual);
-        partial_.note_shares(low / n, high / n);
-      } else {
-        note_row_clips(row);
-      }
       if (plan_.rule.kind == LossKind::vespo && !batch_.advantages_per_token) {
         const bool falls = batch_.advantages[row.index] < 0;
         partial_.phi += static_cast<double>(falls ? row.phi_negative : row.phi_positive);
       }
-      partial_.phi_count += batch_.advantages_per_token ? n : 1;
-    } else if (plan_.rule.ratio != Ratio::token) {
-      note_row_clips(row);
+      partial_.phi_count += batch_.advantages_per_token ? static_cast<double>(row.counted) : 1;
     }
     if (row.shared * row.slope == 0) return;
     const std::int64_t begin = batch_.cu_seqlens[row.index];
     plan_.kernels.add_counted(plan_.gradients + begin, batch_.mask ? batch_.mask + begin : nullptr,
                               batch_.cu_seqlens[row.index + 1] - begin,
                               static_cast<float>(row.shared * row.slope));
-  }
-
-  // Where the ratio is the row's, the row is clipped or not.
-  void note_row_clips(const Row& row) {
-    const double low = row.low > 0 ? 1 : 0;
-    const double high = row.high > 0 ? 1 : 0;
-    partial_.clip_low += low;
-    partial_.clip_high += high;
-    partial_.clip_dual += row.dual > 0 ? 1 : 0;
-    partial_.note_shares(low, high);
   }
 
   static constexpr std::int64_t max_segments = 64;
@@ -333,45 +299,11 @@ class Chunk {
 
 }  // namespace
 
-const PolicyLossKernels& policy_loss_kernels() {
-#if defined(__x86_64__)
-  static const PolicyLossKernels& selected = [&]() -> const PolicyLossKernels& {
-    switch (selected_instruction_set()) {
-      case InstructionSet::portable:
-        return policy_loss_portable;
-      case InstructionSet::avx2:
-        return policy_loss_avx2;
-      default:
-        return policy_loss_avx512;
-    }
-  }();
-  return selected;
-#else
-  return policy_loss_portable;
-#endif
-}
-
-LossPlan::LossPlan(const LossRule& loss_rule, const LossBatch<float>& loss_batch,
-                   const std::uint8_t* teaching_tokens, const std::uint8_t* selected_tokens,
-                   float* log_prob_gradients, float* entropies_gradients)
-    : rule(loss_rule),
-      batch(loss_batch),
-      teaches(teaching_tokens),
-      selected(selected_tokens),
-      gradients(log_prob_gradients),
-      entropy_gradients(entropies_gradients),
-      kernels(policy_loss_kernels()),
-      constants(loss_constants(loss_rule)),
-      by_token(loss_rule.ratio == Ratio::token),
-      joint(loss_rule.ratio != Ratio::token && loss_rule.ratio_gradient == RatioGradient::joint),
-      drift(!std::isinf(loss_rule.off_policy_threshold)),
-      sums_rows(!by_token || drift || loss_rule.kind == LossKind::vespo || loss_rule.kind == LossKind::gmpo),
-      weighs_by_row(loss_rule.aggregation.kind == Aggregation::sequence_mean_token_mean ||
-                    loss_rule.aggregation.kind == Aggregation::sequence_mean),
-      bonus_by_row(!loss_rule.entropy_token_mean) {}
-
 LossPartial loss_of_rows(const LossPlan& plan, std::int64_t begin, std::int64_t end) {
-  return begin < end ? Chunk(plan).run(begin, end) : LossPartial{};
+  if (begin == end) return {};
+  const LossPartial partial = plan.plain ? loss_of_plain_rows(plan, begin, end) : Chunk(plan).run(begin, end);
+  if (plan.stream) streams_done();
+  return partial;
 }
 
 }  // namespace adjudge

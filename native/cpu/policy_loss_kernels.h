@@ -56,6 +56,43 @@ struct LossSums {
   int64_t selected;
 };
 
+// Sums over the tokens of a row, in lanes of f32, which are gathered in f64 after `loss_gathered_vectors`
+// vectors. In memory between the rows; how many of the lanes are used depends on the instruction set.
+inline constexpr int64_t loss_gathered_vectors = 16;
+
+struct LossLanes {
+  static constexpr int64_t sums = 5;  // loss, KL, ratio, log ratio, magnitude of the log ratio
+  alignas(64) float lanes[sums][16];
+  alignas(64) float largest[16];  // ratio
+  alignas(64) double gathered[sums][16];
+  int64_t vectors;  // in `lanes`
+};
+
+// A whole row whose tokens share one advantage, of a plain rule (LossPlan::plain).
+struct LossRow {
+  int64_t count;
+  const float* log_probs;
+  const float* old_log_probs;
+  const float* reference_log_probs;  // null: no KL
+  const uint8_t* mask;               // null: every token counts
+  float advantage;
+  float weight;    // of a counted token
+  float gradient;  // of the policy term, where the ratio is the row's
+  float* gradients;
+  bool stream;  // past the caches, where they are aligned
+  // out, of counted tokens:
+  int64_t low;
+  int64_t high;
+  int64_t dual;
+  int64_t bound;
+};
+
+// Sums of counted tokens' log ratios.
+struct LogRatioSums {
+  double change;
+  double absolute;
+};
+
 // A whole row; which sums are asked for depends on the rule.
 struct RowTokens {
   int64_t count;
@@ -84,6 +121,13 @@ struct RowSums {
 
 struct PolicyLossKernels {
   void (*sweep[loss_kinds])(const rl::LossConstants& rule, const LossBlock& block, LossSums& sums);
+  // A row of tokens with ratios of their own, without KL and with an unbounded k3; null: not of this kind.
+  void (*sweep_row[loss_kinds][2])(const rl::LossConstants& rule, LossRow& row, LossLanes& sums);
+  // A row with one ratio: `gradient` and the KL.
+  void (*sweep_fixed_row)(const rl::LossConstants& rule, LossRow& row, LossLanes& sums);
+  LogRatioSums (*sum_log_ratios)(const float* log_probs, const float* old_log_probs, const uint8_t* mask,
+                                 int64_t count);
+  void (*gather)(const LossLanes& lanes, LossSums& sums);
   void (*sum_row)(const rl::LossConstants& rule, const RowTokens& row, RowSums& sums);
   double (*sum)(const float* values, int64_t count);
   // values += change where the mask is not 0

@@ -4,15 +4,12 @@
 
 #include "native/cpu/lanes_math.h"
 #include "native/cpu/policy_loss_kernels.h"
+#include "native/cpu/policy_loss_rows.h"
 #include "native/rules/kl_terms.h"
 #include "native/rules/loss_terms.h"
 
 namespace adjudge {
 namespace {
-
-ADJUDGE_INLINE Mask counted_lanes(const uint8_t* mask, int64_t at, int64_t left) {
-  return mask != nullptr ? nonzero_bytes(mask + at, left) : first_lanes(left);
-}
 
 ADJUDGE_INLINE void store_bits(uint8_t* to, int64_t at, const Mask& mask) {
   const uint32_t bits = bits_of(mask);
@@ -269,6 +266,20 @@ constexpr PolicyLossKernels policy_loss_table = {
      sweep<rl::LossKind::sapo>, sweep<rl::LossKind::vespo>, sweep<rl::LossKind::gmpo>,
      sweep<rl::LossKind::dppo_tv>, sweep<rl::LossKind::dppo_kl>, sweep<rl::LossKind::dro>,
      sweep<rl::LossKind::clip_cov>, sweep<rl::LossKind::kl_cov>},
+    {{sweep_row<rl::LossKind::policy_gradient, false>, sweep_row<rl::LossKind::policy_gradient, true>},
+     {sweep_row<rl::LossKind::clip, false>, sweep_row<rl::LossKind::clip, true>},
+     {sweep_row<rl::LossKind::cispo, false>, sweep_row<rl::LossKind::cispo, true>},
+     {sweep_row<rl::LossKind::sapo, false>, sweep_row<rl::LossKind::sapo, true>},
+     {nullptr, nullptr},  // vespo, gmpo: a row is read first
+     {nullptr, nullptr},
+     {sweep_row<rl::LossKind::dppo_tv, false>, sweep_row<rl::LossKind::dppo_tv, true>},
+     {sweep_row<rl::LossKind::dppo_kl, false>, sweep_row<rl::LossKind::dppo_kl, true>},
+     {sweep_row<rl::LossKind::dro, false>, sweep_row<rl::LossKind::dro, true>},
+     {nullptr, nullptr},  // clip_cov, kl_cov: tokens are singled out
+     {nullptr, nullptr}},
+    sweep_fixed_row,
+    sum_log_ratios,
+    gather,
     sum_row,
     sum,
     add_counted,

@@ -36,6 +36,8 @@ struct LossConstants {
 // sums of ratios have to stay finite as well.
 inline constexpr float single_overflow_limit = 80;
 
+inline constexpr float single_infinity = __builtin_inff();
+
 inline KlConstants kl_constants(const KlRule& rule) {
   const auto single = [](double x) { return static_cast<float>(x); };
   return {rule.kind,

@@ -65,34 +65,42 @@ ADJUDGE_DEVICE TermLanes<Number> weighted_log_prob_lanes(const TokenLanes<Number
   return term;
 }
 
+// Where the clipped loss follows the ratio, for one sign of the advantage: it is -A x the ratio held between
+// `lowest` and `highest`, whatever of max(-A r, -A clip(r)), the cap and the dual clip decides.
+template <typename Number>
+struct ClipRange {
+  Number lowest;
+  Number highest;
+};
+
+template <typename Number>
+ADJUDGE_DEVICE ClipRange<Number> clip_range(const LossConstants& rule, Number advantage) {
+  const Number high(rule.ratio_high);
+  const Number cap(rule.ratio_cap);
+  const auto negative = less(advantage, Number(0.0f));
+  return {select(negative, Number(rule.ratio_low), Number(-single_infinity)),
+          select(negative, minimum(maximum(cap, high), Number(rule.dual_clip)), minimum(cap, high))};
+}
+
 template <typename Number>
 ADJUDGE_DEVICE TermLanes<Number> clip_lanes(const LossConstants& rule, const TokenLanes<Number>& token) {
   const Number zero(0.0f);
   const Number low(rule.ratio_low);
   const Number high(rule.ratio_high);
-  const Number cap(rule.ratio_cap);
+  const ClipRange<Number> range = clip_range(rule, token.advantage);
   const Number opposite_advantage = -token.advantage;
-  const Number first = opposite_advantage * minimum(token.ratio, cap);
-  const Number second = opposite_advantage * minimum(maximum(token.ratio, low), high);
+  const Number held = minimum(maximum(token.ratio, range.lowest), range.highest);
+  TermLanes<Number> term = no_term<Number>();
+  term.value = opposite_advantage * held;
+  term.ratio_slope = select(equal(held, token.ratio), opposite_advantage, zero);
+  const auto negative = less(token.advantage, zero);
   const auto below = less(token.ratio, low);
   const auto above = less(high, token.ratio);
-  const auto outside = either(below, above);
-  const Number first_slope = select(at_most(token.ratio, cap), opposite_advantage, zero);
-  const Number second_slope = select(outside, zero, opposite_advantage);
-  const Number mean_slope = (first_slope + second_slope) * Number(0.5f);
-  TermLanes<Number> term = no_term<Number>();
-  term.value = maximum(first, second);
-  term.ratio_slope =
-      select(less(second, first), first_slope, select(less(first, second), second_slope, mean_slope));
-  const auto negative = less(token.advantage, zero);
   term.low = both(below, negative);
   term.high = both(above, less(zero, token.advantage));
-  term.bound = outside;
-  // An unlimited dual clip is infinite here and below nothing; NaN (0 x infinity) is below nothing either.
-  const Number limit = opposite_advantage * Number(rule.dual_clip);
-  term.dual = both(negative, less(limit, term.value));
-  term.value = select(term.dual, limit, term.value);
-  term.ratio_slope = select(term.dual, zero, term.ratio_slope);
+  term.bound = either(below, above);
+  const Number undual = minimum(maximum(token.ratio, low), maximum(Number(rule.ratio_cap), high));
+  term.dual = both(negative, less(Number(rule.dual_clip), undual));
   return term;
 }
 
