@@ -9,7 +9,7 @@ namespace adjudge {
 struct GaeOutput {
   float* advantages;
   float* returns;
-  bool stream;  // written past the caches, where a row's end is aligned
+  bool stream;  // past the caches
 };
 
 using GaeKernel = void (*)(const rl::GaeRule& rule, const rl::GaeBatch<float>& batch, int64_t first,

@@ -11,14 +11,14 @@ namespace {
 // Members of the largest group that is taken this way.
 constexpr int64_t block_members = 64;
 // Groups that are summed before any is written, so that the divisions of some overlap the sums of others.
-constexpr int64_t batch_groups = 4 * group_lanes;
+constexpr int64_t batch_groups = 4 * single_lanes;
 // A batch has no more completions, to stay in the first cache.
 constexpr int64_t batch_completions = 2048;
 
 // Groups of equal size one after another. `fixed`: that size, where the compiler shall know it.
 template <int64_t fixed>
 struct EqualRows {
-  int64_t each;  // a multiple of half_lanes
+  int64_t each;  // a multiple of double_lanes
 
   inline __attribute__((always_inline)) int64_t longest() const { return fixed != 0 ? fixed : each; }
   inline __attribute__((always_inline)) int64_t start(int64_t row) const { return row * longest(); }
@@ -41,7 +41,7 @@ struct RaggedRows {
   }
 };
 
-// Of the distances of group_lanes groups from their first members.
+// Of the distances of single_lanes groups from their first members.
 struct Moments {
   Doubles first[2];
   Doubles sum[2];
@@ -53,14 +53,14 @@ template <typename Rows>
 ADJUDGE_INLINE Moments moments_of(const Rows& rows, const float* rewards, int64_t row, const double* first) {
   Moments moments;
   for (int64_t half = 0; half < 2; ++half) {
-    Doubles sums[half_lanes], squares[half_lanes];
-    for (int64_t lane = 0; lane < half_lanes; ++lane, ++row, ++first) {
+    Doubles sums[double_lanes], squares[double_lanes];
+    for (int64_t lane = 0; lane < double_lanes; ++lane, ++row, ++first) {
       const float* members = rewards + rows.start(row);
       const auto distances = [&](int64_t from) {
         return rows.distances(row, from, widened(loaded<HalfSingles>(members + from)), *first);
       };
       Doubles sum = distances(0), square = sum * sum;
-      for (int64_t from = half_lanes; from < rows.longest(); from += half_lanes) {
+      for (int64_t from = double_lanes; from < rows.longest(); from += double_lanes) {
         const Doubles distance = distances(from);
         sum += distance;
         square = fused(distance, distance, square);
@@ -68,7 +68,7 @@ ADJUDGE_INLINE Moments moments_of(const Rows& rows, const float* rewards, int64_
       sums[lane] = sum;
       squares[lane] = square;
     }
-    moments.first[half] = loaded<Doubles>(first - half_lanes);
+    moments.first[half] = loaded<Doubles>(first - double_lanes);
     moments.sum[half] = sums_of(sums);
     moments.squares[half] = sums_of(squares);
   }
@@ -122,7 +122,7 @@ ADJUDGE_INLINE BlockBits write_lines(const GroupRule& rule, const Moments& momen
   const uint32_t unusual =
       lanes_outside(narrowed(moments.squares[0], moments.squares[1]), least_squares, most_squares);
   if (unusual != 0) {
-    bits.constant = bits_of(moments.squares[0] == 0.0) | bits_of(moments.squares[1] == 0.0) << half_lanes;
+    bits.constant = bits_of(moments.squares[0] == 0.0) | bits_of(moments.squares[1] == 0.0) << double_lanes;
     bits.left = rule.group_scale && rule.epsilon < least_epsilon ? unusual : unusual & ~bits.constant;
   }
   Singles factor = counts.factor;
@@ -164,8 +164,8 @@ struct BlockSums {
       Doubles more = fused(counts.count[half], distance, moments.sum[half]);
       Doubles more_of_squares = fused(distance, more + moments.sum[half], moments.squares[half]);
       if (__builtin_expect(left != 0, 0)) {
-        for (int64_t i = 0; i < half_lanes; ++i) {
-          if ((left >> (half * half_lanes + i) & 1) != 0) more[i] = more_of_squares[i] = 0;
+        for (int64_t i = 0; i < double_lanes; ++i) {
+          if ((left >> (half * double_lanes + i) & 1) != 0) more[i] = more_of_squares[i] = 0;
         }
       }
       sum += more;
@@ -185,7 +185,7 @@ struct BlockSums {
   RewardSums total() const {
     if (count == 0) return {};
     double sums = more_sum, all_squares = more_squares;
-    for (int64_t i = 0; i < half_lanes; ++i) {
+    for (int64_t i = 0; i < double_lanes; ++i) {
       sums += sum[i];
       all_squares += squares[i];
     }

@@ -22,13 +22,13 @@ ADJUDGE_INLINE Doubles bounded(const Doubles& x, double low, double high) {
 
 ADJUDGE_INLINE double total(const Doubles& x) {
   double sum = 0;
-  for (int64_t i = 0; i < half_lanes; ++i) sum += x[i];
+  for (int64_t i = 0; i < double_lanes; ++i) sum += x[i];
   return sum;
 }
 
 // The first `left` of them; NaN in the other lanes.
 ADJUDGE_INLINE HalfSingles load_half(const float* from, int64_t left) {
-  if (left >= half_lanes) return loaded<HalfSingles>(from);
+  if (left >= double_lanes) return loaded<HalfSingles>(from);
   HalfSingles part = HalfSingles{} + __builtin_nanf("");
   for (int64_t i = 0; i < left; ++i) part[i] = from[i];
   return part;
@@ -40,7 +40,7 @@ ADJUDGE_INLINE Members load_members(const GroupRule& rule, const GroupArrays& ar
   Members members;
   members.mask = reward == reward;
   if (arrays.scored != nullptr) {
-    for (int64_t k = 0; k < half_lanes && k < left; ++k) {
+    for (int64_t k = 0; k < double_lanes && k < left; ++k) {
       if (arrays.scored[i + k] == 0) members.mask[k] = 0;
     }
   }
@@ -63,7 +63,7 @@ RewardSums sum(const GroupRule& rule, const GroupArrays& arrays, int64_t begin, 
   const double first = load_members(r, a, begin, end - begin).value[0];
   Doubles distances = {}, squares = {};
   DoublesMask infinite = {}, scored = {};
-  for (int64_t i = begin; i < end; i += half_lanes) {
+  for (int64_t i = begin; i < end; i += double_lanes) {
     const Members members = load_members(r, a, i, end - i);
     // Infinity less itself is no number.
     infinite |= (members.value - members.value) != 0.0;
@@ -73,7 +73,7 @@ RewardSums sum(const GroupRule& rule, const GroupArrays& arrays, int64_t begin, 
     scored -= members.mask;
   }
   int64_t count = 0;
-  for (int64_t i = 0; i < half_lanes; ++i) count += scored[i];
+  for (int64_t i = 0; i < double_lanes; ++i) count += scored[i];
   const double sum = total(distances), shift = sum / static_cast<double>(count);
   const double about_mean = total(squares) - sum * shift;
   return {count, first + shift, about_mean > 0 ? about_mean : 0, bits_of(infinite) != 0};
@@ -106,7 +106,7 @@ void write_members(const GroupRule& rule, const GroupArrays& arrays, const Line&
                    int64_t end, float* to) {
   const GroupRule r = rule;
   const GroupArrays a = arrays;
-  for (int64_t i = begin; i < end; i += half_lanes) {
+  for (int64_t i = begin; i < end; i += double_lanes) {
     const int64_t left = end - i;
     const Members members = load_members(r, a, i, left);
     Doubles centre = Doubles{} + line.centre;
@@ -117,7 +117,7 @@ void write_members(const GroupRule& rule, const GroupArrays& arrays, const Line&
     if (r.bounds_last) value = bounded(value, r.low, r.high);
     value = only(line.compared ? members.mask : DoublesMask{}, value);
     const HalfSingles rounded = narrowed(value);
-    if (left >= half_lanes) {
+    if (left >= double_lanes) {
       put(to + (i - begin), rounded);
     } else {
       for (int64_t k = 0; k < left; ++k) to[i - begin + k] = rounded[k];

@@ -47,7 +47,7 @@ class LineOutput {
   static constexpr int64_t line_floats = 16;
 
   void write_line(const float* from) {
-    for (int64_t i = 0; i < line_floats; i += group_lanes) {
+    for (int64_t i = 0; i < line_floats; i += single_lanes) {
       const Singles part = loaded<Singles>(from + i);
       if (stream_)
         stream_vector(advantages_ + line_ + i, part);

@@ -50,13 +50,13 @@ class Sweep {
       return 0;
     }
     int64_t most = batch_completions / each;
-    most = (most < batch_groups ? most : batch_groups) / group_lanes * group_lanes;
-    if (most > end_ - group) most = (end_ - group) / group_lanes * group_lanes;
+    most = (most < batch_groups ? most : batch_groups) / single_lanes * single_lanes;
+    if (most > end_ - group) most = (end_ - group) / single_lanes * single_lanes;
     const int32_t* offsets = arrays_.offsets + group;
     int64_t equal = 0;
-    for (; equal < most; equal += group_lanes) {
+    for (; equal < most; equal += single_lanes) {
       int32_t different = 0;
-      for (int32_t i = 1; i <= group_lanes; ++i) {
+      for (int32_t i = 1; i <= single_lanes; ++i) {
         different |= (offsets[equal + i] - offsets[equal]) ^ i * each;
       }
       if (different != 0) break;
@@ -108,19 +108,19 @@ class Sweep {
       rows.sizes[count] = each > 1 && all_marked(offsets[count], offsets[count + 1]) ? each : 0;
       rows.most = each > rows.most ? each : rows.most;
     }
-    for (int64_t row = count; row % group_lanes != 0; ++row) rows.starts[row] = rows.sizes[row] = 0;
+    for (int64_t row = count; row % single_lanes != 0; ++row) rows.starts[row] = rows.sizes[row] = 0;
     const int64_t completions = offsets[count] - begin;
     const float* rewards = arrays_.rewards + begin;
     const float* baselines = arrays_.baselines != nullptr ? arrays_.baselines + begin : nullptr;
     // Near the end of the arrays rows are read from where there is something behind them.
-    float padded[2][batch_completions + block_members + group_lanes];
-    if (begin + completions + block_members + group_lanes > arrays_.completions) {
+    float padded[2][batch_completions + block_members + single_lanes];
+    if (begin + completions + block_members + single_lanes > arrays_.completions) {
       std::memcpy(padded[0], rewards, static_cast<size_t>(completions) * sizeof(float));
-      std::memset(padded[0] + completions, 0, (block_members + group_lanes) * sizeof(float));
+      std::memset(padded[0] + completions, 0, (block_members + single_lanes) * sizeof(float));
       rewards = padded[0];
       if (baselines != nullptr) {
         std::memcpy(padded[1], baselines, static_cast<size_t>(completions) * sizeof(float));
-        std::memset(padded[1] + completions, 0, (block_members + group_lanes) * sizeof(float));
+        std::memset(padded[1] + completions, 0, (block_members + single_lanes) * sizeof(float));
         baselines = padded[1];
       }
     }
@@ -134,7 +134,7 @@ class Sweep {
       const HalfIntegers sizes = loaded<HalfIntegers>(rows.sizes + from);
       return widened(sizes > 1 ? sizes : HalfIntegers{} + 2);
     };
-    return counts = BlockCounts(rule_, members(row), members(row + half_lanes));
+    return counts = BlockCounts(rule_, members(row), members(row + double_lanes));
   }
 
   template <int64_t fixed>
@@ -149,7 +149,7 @@ class Sweep {
 
   static uint32_t unusual_rows(const RaggedRows& rows, int64_t row) {
     uint32_t bits = 0;
-    for (int64_t i = 0; i < group_lanes; ++i) bits |= static_cast<uint32_t>(rows.sizes[row + i] == 0) << i;
+    for (int64_t i = 0; i < single_lanes; ++i) bits |= static_cast<uint32_t>(rows.sizes[row + i] == 0) << i;
     return bits;
   }
 
@@ -159,10 +159,10 @@ class Sweep {
                    const float* baselines, float* to) {
     alignas(64) double first[batch_groups];
     alignas(64) BlockLines lines;
-    uint32_t left[batch_groups / group_lanes];
-    const int64_t padded = (count + group_lanes - 1) / group_lanes * group_lanes;
+    uint32_t left[batch_groups / single_lanes];
+    const int64_t padded = (count + single_lanes - 1) / single_lanes * single_lanes;
     for (int64_t row = 0; row < padded; ++row) first[row] = static_cast<double>(rewards[rows.start(row)]);
-    for (int64_t row = 0; row < padded; row += group_lanes) {
+    for (int64_t row = 0; row < padded; row += single_lanes) {
       BlockCounts own;
       const BlockCounts& counts = counts_of(rows, row, own);
       const Moments moments = moments_of(rows, rewards, row, first + row);
@@ -170,8 +170,8 @@ class Sweep {
       const uint32_t others = bits.left | unusual_rows(rows, row);
       sums_.add(moments, counts, others);
       counts_.dead += __builtin_popcount(bits.constant & ~others);
-      counts_.scored += group_lanes - __builtin_popcount(others);
-      left[row / group_lanes] = others;
+      counts_.scored += single_lanes - __builtin_popcount(others);
+      left[row / single_lanes] = others;
     }
     if (rule_.centre == GroupCentre::given)
       write_rows<Vector, stream, true>(rule_, rows, count, lines, rewards, baselines, to);
@@ -179,8 +179,8 @@ class Sweep {
       write_rows<Vector, stream, false>(rule_, rows, count, lines, rewards, baselines, to);
     const int32_t* offsets = arrays_.offsets + group;
     sums_.count += offsets[count] - offsets[0];
-    for (int64_t row = 0; row < count; row += group_lanes) {
-      for (uint32_t rest = left[row / group_lanes]; rest != 0; rest &= rest - 1) {
+    for (int64_t row = 0; row < count; row += single_lanes) {
+      for (uint32_t rest = left[row / single_lanes]; rest != 0; rest &= rest - 1) {
         const int64_t one = row + __builtin_ctz(rest);
         if (one >= count) break;
         sums_.count -= offsets[one + 1] - offsets[one];

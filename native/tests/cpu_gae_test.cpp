@@ -1,6 +1,7 @@
 // The f32 kernel of the selected instruction set against the f64 reference on the same numbers.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -102,6 +103,42 @@ TEST(CpuGae, LargeBatchesHaveTheSameBitsWhateverTheThreads) {
   }
   set_threads(before);
   for (std::size_t i = 2; i < results.size(); ++i) EXPECT_EQ(results[i], results[i % 2]);
+}
+
+// What goes past the caches is put together in lines across rows of any length: the same bits as each row by
+// itself, and nothing before or after.
+TEST(CpuGae, LinesAcrossRowsHoldTheBitsOfEachRow) {
+  std::vector<int> many;
+  std::mt19937 engine(9);
+  for (std::size_t total = 0; total <= std::size_t{4} << 20; total += static_cast<std::size_t>(many.back())) {
+    many.push_back(many.size() % 50 == 7 ? 5000 : static_cast<int>(engine() % 700));
+  }
+  for (const bool skip : {true, false}) {
+    const Ragged data(many, skip ? 0.97 : 1, 8);
+    const GaeRule rule{1, skip ? 0.95 : 1, skip};
+    const std::size_t tokens = data.rewards.size();
+    std::vector<float> advantages(tokens + 40, 7), returns(tokens + 40, 7);
+    gae(rule, data.batch(skip, true), advantages.data() + 17, returns.data() + 3);
+    std::vector<float> one(5000), target(5000);
+    std::size_t wrong = 0;
+    for (std::size_t row = 0; row < many.size(); ++row) {
+      const std::int32_t begin = data.cu_seqlens[row], offsets[] = {0, many[row]};
+      const GaeBatch<float> alone{data.rewards.data() + begin,
+                                  data.values.data() + begin,
+                                  offsets,
+                                  1,
+                                  skip ? data.mask.data() + begin : nullptr,
+                                  data.bootstrap.data() + row};
+      gae(rule, alone, one.data(), target.data());
+      const bool same = std::equal(one.begin(), one.begin() + many[row], advantages.begin() + 17 + begin) &&
+                        std::equal(target.begin(), target.begin() + many[row], returns.begin() + 3 + begin);
+      wrong += same ? 0 : 1;
+    }
+    EXPECT_EQ(wrong, 0U);
+    EXPECT_EQ(std::count(advantages.begin(), advantages.begin() + 17, 7.0F), 17);
+    EXPECT_EQ(std::count(advantages.end() - 23, advantages.end(), 7.0F), 23);
+    EXPECT_EQ(std::count(returns.end() - 37, returns.end(), 7.0F), 37);
+  }
 }
 
 }  // namespace
