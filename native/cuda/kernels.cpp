@@ -15,12 +15,17 @@ Kernels every_kernel() {
   table.name = "cuda";
 #endif
   add_advantages(table);
+  add_dueling(table);
   add_gae(table);
-  add_logits(table);
-  add_policy_loss(table);
-  add_off_policy_returns(table);
-  add_value_loss(table);
   add_kl_rows(table);
+  add_logits(table);
+  add_off_policy_returns(table);
+  add_policy_loss(table);
+  add_polyak(table);
+  add_q_loss(table);
+  add_q_targets(table);
+  add_replay(table);
+  add_value_loss(table);
   return table;
 }
 

@@ -8,13 +8,31 @@
 
 namespace adjudge::cuda {
 
-// The threads that share a row: `rank` of `size`. All of them call `sum`; the result in every thread.
+// The threads that share a row: `rank` of `size`. All of them call `sum` and `reduce`; the result in every
+// thread.
+struct ThreadTeam {
+  SIMT_DEVICE int rank() const { return 0; }
+  SIMT_DEVICE int size() const { return 1; }
+  template <typename T>
+  SIMT_DEVICE T sum(T value) const {
+    return value;
+  }
+  template <typename T, typename Combine>
+  SIMT_DEVICE T reduce(T value, Combine) const {
+    return value;
+  }
+};
+
 struct WarpTeam {
   SIMT_DEVICE int rank() const { return simt::lane(); }
   SIMT_DEVICE int size() const { return simt::warp_size; }
   template <typename T>
   SIMT_DEVICE T sum(T value) const {
     return warp_sum(value);
+  }
+  template <typename T, typename Combine>
+  SIMT_DEVICE T reduce(T value, Combine combine) const {
+    return warp_reduce(value, combine);
   }
 };
 
@@ -24,6 +42,10 @@ struct BlockTeam {
   template <typename T>
   SIMT_DEVICE T sum(T value) const {
     return block_sum(value);
+  }
+  template <typename T, typename Combine>
+  SIMT_DEVICE T reduce(T value, Combine combine) const {
+    return block_reduce(value, combine);
   }
 };
 

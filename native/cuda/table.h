@@ -6,11 +6,16 @@
 namespace adjudge::cuda {
 
 void add_advantages(Kernels& table);
+void add_dueling(Kernels& table);
 void add_gae(Kernels& table);
 void add_kl_rows(Kernels& table);
 void add_logits(Kernels& table);
-void add_policy_loss(Kernels& table);
 void add_off_policy_returns(Kernels& table);
+void add_policy_loss(Kernels& table);
+void add_polyak(Kernels& table);
+void add_q_loss(Kernels& table);
+void add_q_targets(Kernels& table);
+void add_replay(Kernels& table);
 void add_value_loss(Kernels& table);
 
 }  // namespace adjudge::cuda

@@ -8,66 +8,36 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-std::size_t whole_blocks(std::size_t count) {
-  return (count + SumTree::fan_out - 1) / SumTree::fan_out * SumTree::fan_out;
-}
-
-std::vector<std::size_t> level_lengths(std::size_t leaves) {
-  std::vector<std::size_t> lengths{whole_blocks(leaves)};
-  while (lengths.back() > SumTree::fan_out)
-    lengths.push_back(whole_blocks(lengths.back() / SumTree::fan_out));
-  return lengths;
-}
-
 }  // namespace
 
-std::size_t SumTree::sums_length(std::size_t leaves) {
-  std::size_t sum = 0;
-  for (const std::size_t length : level_lengths(leaves)) sum += length;
-  return sum;
-}
+std::size_t SumTree::sums_length(std::size_t leaves) { return SumTreeLevels(leaves).total(); }
 
-std::size_t SumTree::minima_length(std::size_t leaves) { return sums_length(leaves) - whole_blocks(leaves); }
+std::size_t SumTree::minima_length(std::size_t leaves) {
+  return sums_length(leaves) - SumTreeLevels::whole_blocks(leaves);
+}
 
 SumTree::SumTree(std::size_t leaves, double* sums, double* minima)
-    : leaves_(leaves), sums_(sums), minima_(minima), lengths_(level_lengths(leaves)) {
-  std::size_t start = 0;
-  for (const std::size_t length : lengths_) {
-    starts_.push_back(start);
-    start += length;
-  }
-}
+    : leaves_(leaves), sums_(sums), minima_(minima), levels_(leaves) {}
 
 double SumTree::total() const {
-  const double* top = sums_ + starts_.back();
-  double sum = 0;
-  for (std::size_t i = 0; i < lengths_.back(); ++i) sum += top[i];
-  return sum;
+  const std::size_t top = levels_.count - 1;
+  return sum_tree_sum(sums_ + levels_.starts[top], levels_.lengths[top]);
 }
 
 double SumTree::smallest_positive() const {
-  // A sum of 0 marks nodes without a positive leaf, whose minimum was never set.
-  const double* top_sums = sums_ + starts_.back();
-  const double* top = lengths_.size() > 1 ? minima_ + starts_.back() - lengths_[0] : top_sums;
-  double smallest = infinity;
-  for (std::size_t i = 0; i < lengths_.back(); ++i) {
-    if (top_sums[i] > 0) smallest = std::min(smallest, top[i]);
-  }
-  return smallest;
+  const std::size_t top = levels_.count - 1;
+  const double* sums = sums_ + levels_.starts[top];
+  return sum_tree_smallest(sums, top > 0 ? minima_ + levels_.starts[top] - levels_.lengths[0] : sums,
+                           levels_.lengths[top], infinity);
 }
 
 void SumTree::update_parent(std::size_t level, std::size_t parent) {
-  const double* children = sums_ + starts_[level] + parent * fan_out;
-  const double* smallest_of =
-      level == 0 ? children : minima_ + starts_[level] - lengths_[0] + parent * fan_out;
-  double sum = 0;
-  double smallest = infinity;
-  for (std::size_t i = 0; i < fan_out; ++i) {
-    sum += children[i];
-    if (children[i] > 0) smallest = std::min(smallest, smallest_of[i]);
-  }
-  sums_[starts_[level + 1] + parent] = sum;
-  minima_[starts_[level + 1] - lengths_[0] + parent] = smallest;
+  const std::size_t above = levels_.starts[level + 1] + parent;
+  const std::size_t block = levels_.starts[level] + parent * fan_out;
+  const double* children = sums_ + block;
+  sums_[above] = sum_tree_sum(children, fan_out);
+  minima_[above - levels_.lengths[0]] = sum_tree_smallest(
+      children, level == 0 ? children : minima_ + block - levels_.lengths[0], fan_out, infinity);
 }
 
 void SumTree::set(const std::int32_t* indices, const double* weights, std::size_t count) {
@@ -78,7 +48,7 @@ void SumTree::set(const std::int32_t* indices, const double* weights, std::size_
   }
   for (std::size_t i = 0; i < count; ++i) {
     auto node = static_cast<std::size_t>(indices[i]);
-    for (std::size_t level = 0; level + 1 < lengths_.size(); ++level) {
+    for (std::size_t level = 0; level + 1 < levels_.count; ++level) {
       node /= fan_out;
       update_parent(level, node);
     }
@@ -86,28 +56,20 @@ void SumTree::set(const std::int32_t* indices, const double* weights, std::size_
 }
 
 void SumTree::rebuild() {
-  for (std::size_t level = 0; level + 1 < lengths_.size(); ++level) {
-    const std::size_t parents = lengths_[level] / fan_out;
+  for (std::size_t level = 0; level + 1 < levels_.count; ++level) {
+    const std::size_t parents = levels_.lengths[level] / fan_out;
     for (std::size_t parent = 0; parent < parents; ++parent) update_parent(level, parent);
   }
 }
 
 std::size_t SumTree::child(std::size_t level, std::size_t node, double& mass) const {
-  const std::size_t width = level + 1 == lengths_.size() ? lengths_[level] : fan_out;
-  const double* children = sums_ + starts_[level] + node;
-  std::size_t chosen = 0;
-  for (std::size_t i = 0; i < width; ++i) {
-    if (children[i] <= 0) continue;
-    chosen = i;  // where rounding leaves mass over: the last child that is not 0
-    if (mass < children[i]) break;
-    mass -= children[i];
-  }
-  return node + chosen;
+  const std::size_t width = level + 1 == levels_.count ? levels_.lengths[level] : fan_out;
+  return node + sum_tree_child(sums_ + levels_.starts[level] + node, width, mass);
 }
 
 std::size_t SumTree::find(double mass) const {
   std::size_t node = 0;  // first child of the block under search
-  for (std::size_t level = lengths_.size(); level-- > 0;) {
+  for (std::size_t level = levels_.count; level-- > 0;) {
     node = child(level, node, mass);
     if (level > 0) node *= fan_out;
   }
@@ -121,12 +83,12 @@ void SumTree::find(const double* masses, std::int32_t* leaves, std::size_t count
     double left[side_by_side];
     std::size_t nodes[side_by_side] = {};
     std::copy_n(masses + first, several, left);
-    for (std::size_t level = lengths_.size(); level-- > 0;) {
+    for (std::size_t level = levels_.count; level-- > 0;) {
       for (std::size_t k = 0; k < several; ++k) {
         nodes[k] = child(level, nodes[k], left[k]);
         if (level == 0) continue;
         nodes[k] *= fan_out;
-        const double* next = sums_ + starts_[level - 1] + nodes[k];
+        const double* next = sums_ + levels_.starts[level - 1] + nodes[k];
         __builtin_prefetch(next);
         __builtin_prefetch(next + 8);
       }

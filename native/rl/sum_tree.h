@@ -2,7 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include "rules/sum_tree.h"
 
 // A sum tree over memory of the caller: sampling in proportion to weights, and the smallest weight that is
 // not 0.
@@ -14,7 +15,7 @@ namespace adjudge::rl {
 
 class SumTree {
  public:
-  static constexpr std::size_t fan_out = 16;
+  static constexpr std::size_t fan_out = SumTreeLevels::fan_out;
 
   // Elements of `sums` (all levels, the leaves first) and of `minima` (the levels above the leaves).
   static std::size_t sums_length(std::size_t leaves);
@@ -41,14 +42,13 @@ class SumTree {
 
  private:
   void update_parent(std::size_t level, std::size_t parent);
-  // The child of the block at `node` of a level in whose share the mass lies; what is left of the mass.
+  // The node of a level in whose share the mass lies, of the block at `node`.
   std::size_t child(std::size_t level, std::size_t node, double& mass) const;
 
   std::size_t leaves_;
   double* sums_;
   double* minima_;
-  std::vector<std::size_t> starts_;   // of each level in sums
-  std::vector<std::size_t> lengths_;  // of each level, rounded up to whole blocks of children
+  SumTreeLevels levels_;
 };
 
 }  // namespace adjudge::rl
