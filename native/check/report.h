@@ -103,6 +103,7 @@ void check_policy_loss(Report& report);
 void check_value_and_kl(Report& report);
 void check_logits(Report& report);
 void check_q(Report& report);
+void check_q_network(Report& report);
 void check_preference_loss(Report& report);
 void time_kernels(Report& report);
 

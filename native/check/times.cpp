@@ -3,6 +3,8 @@
 #include "check/report.h"
 #include "core/thread_pool.h"
 #include "device/upload.h"
+#include "rl/dueling.h"
+#include "rl/replay.h"
 
 namespace adjudge::check {
 namespace {
@@ -195,6 +197,43 @@ void time_kernels(Report& report) {
       report.time("q_loss", "2^20 steps, 64 actions, conservative", session, 8.0 * steps * actions,
                   [&](cuda::Launch& launch) { return kernels.q_loss(rule, there, value, fault, launch); });
     }
+  });
+  part(report, "dueling", [&](device::Session& session, const cuda::Kernels& kernels) {
+    if (!kernels.dueling_q) return;
+    const rl::DuelingShape shape{std::size_t{1} << 20, 64, 1};
+    const auto advantages = filled(16, tokens, -1, 1), values = filled(17, shape.steps, -1, 1);
+    const float* const advantages_there = session.in(advantages.data(), tokens);
+    const float* const values_there = session.in(values.data(), shape.steps);
+    auto* q = device_array<float>(session, tokens);
+    report.time("dueling_q", "2^20 steps, 64 actions", session, 8.0 * tokens, [&](cuda::Launch& launch) {
+      return kernels.dueling_q(rl::DuelingCentre::mean, shape, values_there, advantages_there, q, launch);
+    });
+  });
+  part(report, "polyak_average", [&](device::Session& session, const cuda::Kernels& kernels) {
+    if (!kernels.polyak_average) return;
+    const auto online = filled(18, tokens, -1, 1);
+    const float* const online_there = session.in(online.data(), tokens);
+    auto* target = device_array<float>(session, tokens);
+    report.time("polyak_average", "2^26 parameters", session, 12.0 * tokens, [&](cuda::Launch& launch) {
+      return kernels.polyak_average(0.005, online_there, target, tokens, launch);
+    });
+  });
+  part(report, "replay", [&](device::Session& session, const cuda::Kernels& kernels) {
+    if (!kernels.sample_prioritized) return;
+    const std::size_t leaves = 10'000'000, draws = std::size_t{1} << 20;
+    std::vector<double> sums(rl::SumTree::sums_length(leaves)), minima(rl::SumTree::minima_length(leaves));
+    for (std::size_t i = 0; i < leaves; ++i) sums[i] = 1 + static_cast<double>(i % 7);
+    rl::SumTree(leaves, sums.data(), minima.data()).rebuild();
+    const cuda::DeviceSumTree tree{static_cast<std::int64_t>(leaves),
+                                   session.in_out(sums.data(), sums.size()),
+                                   session.in_out(minima.data(), minima.size())};
+    auto* indices = device_array<std::int32_t>(session, draws);
+    // A block of children a level, of six, and the index.
+    report.time("sample_prioritized", "2^20 draws of 10^7", session, draws * (6 * 128.0 + 4),
+                [&](cuda::Launch& launch) {
+                  return kernels.sample_prioritized(tree, rl::ReplaySampling::stratified, 1, 0, indices,
+                                                    draws, launch);
+                });
   });
 }
 

@@ -6,6 +6,7 @@
 
 #include "device/choice.h"
 #include "rl/advantage.h"
+#include "rl/dueling.h"
 #include "rl/gae.h"
 #include "rl/kl_reward.h"
 #include "rl/kl_rows.h"
@@ -13,6 +14,7 @@
 #include "rl/logits.h"
 #include "rl/off_policy_returns.h"
 #include "rl/policy_loss.h"
+#include "rl/polyak.h"
 #include "rl/preference_loss.h"
 #include "rl/q_loss.h"
 #include "rl/q_targets.h"
@@ -88,6 +90,18 @@ void q_targets(Choice choice, const rl::QTargetRule& rule, const rl::QTargetBatc
 
 template <typename Float>
 rl::QLossValue q_loss(Choice choice, const rl::QLossRule& rule, const rl::QLossBatch<Float>& batch);
+
+template <typename Float>
+void dueling_q(Choice choice, rl::DuelingCentre centre, const rl::DuelingShape& shape, const Float* values,
+               const Float* advantages, Float* q);
+
+template <typename Float>
+void dueling_gradients(Choice choice, rl::DuelingCentre centre, const rl::DuelingShape& shape,
+                       const Float* advantages, const Float* q_gradients, Float* value_gradients,
+                       Float* advantage_gradients);
+
+template <typename Float>
+void polyak_average(Choice choice, double rate, const Float* online, Float* target, std::size_t count);
 
 // gradients: as batch.log_probs, `values` of them.
 template <typename Float>
