@@ -14,6 +14,7 @@
 #include "rl_advantages.h"
 #include "rl_losses.h"
 #include "rl_q.h"
+#include "rl_returns.h"
 #include "rl_rows.h"
 
 namespace {
@@ -92,7 +93,7 @@ Figure measure(const NamedCase& named, const Options& options, double peak) {
 int run(const Options& options) {
   adjudge::set_threads(options.threads);
   std::vector<NamedCase> cases;
-  for (const auto& more : {advantage_cases(), loss_cases(), row_cases(), q_cases()}) {
+  for (const auto& more : {advantage_cases(), returns_cases(), loss_cases(), row_cases(), q_cases()}) {
     for (const NamedCase& one : more) {
       if (one.name.find(options.only) != std::string::npos) cases.push_back(one);
     }
