@@ -7,6 +7,8 @@
 #include <cstring>
 #include <new>
 
+#include "cuda/simt.h"
+
 namespace adjudge::cuda {
 namespace {
 
@@ -32,7 +34,7 @@ int describe(int device, DeviceDescription* description) {
   if (device != 0) return invalid_value;
   std::strcpy(description->name, "host shim: kernels run on the processor");
   description->multiprocessors = 1;
-  description->shared_bytes_per_block = 48 << 10;
+  description->shared_bytes_per_block = simt::most_shared_bytes;
   return 0;
 }
 
@@ -90,6 +92,8 @@ const char* message(int status) {
       return "no error";
     case out_of_memory:
       return "out of memory";
+    case simt::too_many_blocks:
+      return "invalid configuration argument";
     default:
       return "invalid argument";
   }

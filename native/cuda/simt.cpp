@@ -39,6 +39,14 @@ class Machine {
     if (grid.threads < warp_size || grid.threads > 1024 || grid.threads % warp_size != 0) {
       return fail("a block of " + std::to_string(grid.threads) + " threads");
     }
+    if (grid.blocks > most_blocks) {
+      fail(std::to_string(grid.blocks) + " blocks");
+      return too_many_blocks;
+    }
+    if (grid.shared_bytes > most_shared_bytes) {
+      fail(std::to_string(grid.shared_bytes) + " bytes of shared memory");
+      return too_much_shared_memory;
+    }
     position.threads = grid.threads;
     position.blocks = grid.blocks;
     lanes_.resize(static_cast<std::size_t>(grid.threads));

@@ -38,6 +38,15 @@ struct Grid {
   std::size_t shared_bytes = 0;
 };
 
+// What a launch may ask for. CUDA's grids have no more blocks; and a kernel has no more dynamic shared memory
+// than that, unless it opts into more, up to what the device has.
+constexpr std::int64_t most_blocks = 0x7fffffff;
+constexpr std::size_t ordinary_shared_bytes = std::size_t{48} << 10;
+
+// Statuses of a launch beyond its limits: cudaErrorInvalidConfiguration, cudaErrorInvalidValue.
+constexpr int too_many_blocks = 9;
+constexpr int too_much_shared_memory = 1;
+
 #ifdef __CUDACC__
 
 SIMT_DEVICE int thread() { return static_cast<int>(threadIdx.x); }
@@ -98,6 +107,15 @@ template <typename... Parameters, typename... Arguments>
 int launch(const char*, const Grid& grid, void* stream, void (*kernel)(Parameters...),
            Arguments... arguments) {
   if (grid.blocks == 0) return 0;
+  if (grid.blocks > most_blocks) return too_many_blocks;
+  if (grid.shared_bytes > ordinary_shared_bytes) {
+    const cudaError_t status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                    static_cast<int>(grid.shared_bytes));
+    if (status != cudaSuccess) {
+      cudaGetLastError();
+      return static_cast<int>(status);
+    }
+  }
   kernel<<<static_cast<unsigned>(grid.blocks), grid.threads, grid.shared_bytes,
            static_cast<cudaStream_t>(stream)>>>(static_cast<Parameters>(arguments)...);
   return static_cast<int>(cudaGetLastError());
@@ -112,6 +130,8 @@ void set_order(Order order);
 // Why the last launch of this host thread failed; empty if it did not.
 const char* last_error();
 constexpr int kernel_faulty = -4;
+// Of a block with opt-in: an A100's, the least of the devices that the library is compiled for.
+constexpr std::size_t most_shared_bytes = std::size_t{163} << 10;
 
 namespace host {
 

@@ -162,6 +162,39 @@ TEST(CudaSimt, AtomicsAndDynamicSharedMemory) {
   EXPECT_EQ(extremes, (std::vector<std::uint64_t>{100, 61, 7}));
 }
 
+void keep_block(std::int64_t* last) { *last = simt::block(); }
+
+TEST(CudaSimt, MoreBlocksThanAGridHasAreRefusedAndNotCutTo32Bits) {
+  std::int64_t last = -1;
+  const std::int64_t many = (std::int64_t{1} << 32) + 1;
+  EXPECT_EQ(simt::launch("keep_block", {many, 32}, nullptr, keep_block, &last), simt::too_many_blocks);
+  EXPECT_EQ(last, -1);
+  EXPECT_NE(std::string(simt::last_error()).find("4294967297 blocks"), std::string::npos)
+      << simt::last_error();
+  EXPECT_EQ(simt::launch("keep_block", {3, 32}, nullptr, keep_block, &last), 0);
+  EXPECT_EQ(last, 2);
+}
+
+void fill_shared(std::int64_t count, double* sum) {
+  auto* numbers = simt::dynamic_shared<double>();
+  for (std::int64_t i = simt::thread(); i < count; i += simt::threads()) numbers[i] = 1;
+  simt::block_barrier();
+  if (simt::thread() != 0) return;
+  *sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) *sum += numbers[i];
+}
+
+TEST(CudaSimt, SharedMemoryReachesTheDevicesLimitAndNoFurther) {
+  double sum = -1;
+  const std::size_t most = simt::most_shared_bytes;
+  const auto count = static_cast<std::int64_t>(most / sizeof(double));
+  ASSERT_GT(most, simt::ordinary_shared_bytes);
+  EXPECT_EQ(simt::launch("fill_shared", {1, 64, most}, nullptr, fill_shared, count, &sum), 0);
+  EXPECT_EQ(sum, static_cast<double>(count));
+  EXPECT_EQ(simt::launch("fill_shared", {1, 64, most + 8}, nullptr, fill_shared, count, &sum),
+            simt::too_much_shared_memory);
+}
+
 void sum_and_scan(const float* sums, const float* decays, double* total, float* entering) {
   const double sum = block_sum(static_cast<double>(sums[simt::thread()]));
   const float largest = block_reduce(sums[simt::thread()], Larger{});

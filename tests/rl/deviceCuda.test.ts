@@ -1,0 +1,81 @@
+/**
+ * Calls with `device: 'cuda'` that succeed: from here through the addon to the library's kernels and back. The library is
+ * the one over the SIMT shim, which `npm test` builds before this runs; the kernels then run on the processor.
+ */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
+import { advantages, gae, resolveAlgorithm, retrace, upgo, valueLoss, vtrace } from '../../src/index.js'
+import { makeBatch, refusal } from './batch.js'
+
+const library = resolve('build/Release/adjudge_cuda_host.so')
+// Opened once per process.
+vi.stubEnv('ADJUDGE_CUDA_LIBRARY', library)
+
+const batch = makeBatch(6, 41, Float32Array)
+const tokens = batch.cuSeqlens.at(-1)!
+
+function expectClose(actual: ArrayLike<number>, wanted: ArrayLike<number>): void {
+  expect(actual).toHaveLength(wanted.length)
+  for (let i = 0; i < wanted.length; i++) {
+    const tolerance = 1e-5 * (1 + Math.abs(wanted[i]!))
+    expect(Math.abs(actual[i]! - wanted[i]!), `element ${i}`).toBeLessThanOrEqual(tolerance)
+  }
+}
+
+describe.skipIf(!existsSync(library))('device: cuda', () => {
+  const { values, oldValues, returns, mask, cuSeqlens } = batch.valueLoss
+  const input = { rewards: returns, values, actionValues: oldValues!, logRatios: oldValues!, cuSeqlens, mask }
+  const options = { gamma: 0.98, lambda: 0.95 }
+
+  it.each(Object.entries({ gae, vtrace, retrace, upgo }))('%s agrees with the processor', async (_name, call) => {
+    const results = call(input, { ...options, device: 'cuda' }) as Record<string, Float32Array>
+    const wanted = call(input, { ...options, device: 'cpu' }) as Record<string, Float32Array>
+    expect(Object.keys(results)).toEqual(Object.keys(wanted))
+    for (const [name, values] of Object.entries(wanted)) {
+      expect(values.some((value) => value !== 0)).toBe(true)
+      expectClose(results[name]!, values)
+    }
+    const prepared = call.prepare({ ...options, device: 'cuda' })
+    expect(prepared(input)).toEqual(results)
+    expect(await prepared.async(input)).toEqual(results)
+  })
+
+  it('writes into shared memory of the caller', () => {
+    const out = { advantages: new Float32Array(new SharedArrayBuffer(4 * tokens)), returns: new Float32Array(tokens) }
+    const result = gae({ ...input, out }, { device: 'cuda' })
+    expect(result.advantages).toBe(out.advantages)
+    expect(result).toEqual(gae(input, { device: 'cuda' }))
+  })
+
+  it.each(['grpo', 'rloo', 'reinforce_plus_plus'])('advantages of %s agree with the processor', async (name) => {
+    const algorithm = resolveAlgorithm(name)
+    const wanted = advantages(algorithm, batch.advantages, { device: 'cpu' })
+    const result = advantages(algorithm, batch.advantages, { device: 'cuda' })
+    expectClose(result.advantages, wanted.advantages)
+    expect(result.metrics.reward).toBeCloseTo(wanted.metrics.reward, 6)
+    expect(result.metrics.unscored).toBe(wanted.metrics.unscored)
+    expect(await advantages.async(algorithm, batch.advantages, { device: 'cuda' })).toEqual(result)
+  })
+
+  it('the value loss agrees with the processor', () => {
+    const wanted = valueLoss.prepare('ppo', { device: 'cpu' })(batch.valueLoss)
+    const result = valueLoss.prepare('ppo', { device: 'cuda' })(batch.valueLoss)
+    expect(result.loss).toBeCloseTo(wanted.loss, 5)
+    expectClose(result.valueGradients, wanted.valueGradients)
+  })
+
+  it('tells what is wrong with the data as the processor does', () => {
+    const wrong = { ...batch.advantages, rewards: batch.advantages.rewards.slice().fill(Infinity, 2, 3) }
+    const messages = (['cuda', 'cpu'] as const).map(
+      (device) => refusal(() => advantages(resolveAlgorithm('grpo'), wrong, { device })).message
+    )
+    expect(messages[0]).toContain('completion 2')
+    expect(messages[0]).toBe(messages[1])
+  })
+
+  it('computes a Float64Array on the processor only', () => {
+    const wide = { ...input, rewards: Float64Array.from(input.rewards) }
+    expect(refusal(() => gae(wide, { device: 'cuda' })).code).toBe('DEVICE_UNSUPPORTED')
+  })
+})
