@@ -70,12 +70,18 @@ ADJUDGE_INLINE Doubles only(const DoubleMask& mask, const Doubles& x) {
 
 // In a fixed tree: halves are folded onto each other.
 ADJUDGE_INLINE double sum_of(const Doubles& x) {
-  double values[Doubles::width];
-  std::memcpy(values, &x.value, sizeof values);
-  for (int64_t half = Doubles::width / 2; half > 0; half /= 2) {
-    for (int64_t i = 0; i < half; ++i) values[i] += values[i + half];
-  }
-  return values[0];
+#if defined(__AVX__)
+#if defined(__AVX512F__)
+  const __m512d all = (__m512d)x.value;
+  const __m256d half = _mm256_add_pd(_mm512_castpd512_pd256(all), _mm512_extractf64x4_pd(all, 1));
+#else
+  const __m256d half = (__m256d)x.value;
+#endif
+  const __m128d quarter = _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
+  return _mm_cvtsd_f64(quarter) + _mm_cvtsd_f64(_mm_unpackhi_pd(quarter, quarter));
+#else
+  return (x.value[0] + x.value[2]) + (x.value[1] + x.value[3]);
+#endif
 }
 
 ADJUDGE_INLINE int64_t sum_of(const i64_register& x) {

@@ -75,6 +75,14 @@ void check_indices(const char* name, const std::int32_t* values, std::size_t pai
 
 void check_pairs(const std::int32_t* chosen, const std::int32_t* rejected, std::size_t pairs,
                  std::size_t completions) {
+  // One pass without branches where all is well.
+  const auto limit = static_cast<std::uint32_t>(completions);
+  bool wrong = false;
+  for (std::size_t p = 0; p < pairs; ++p) {
+    wrong |= static_cast<std::uint32_t>(chosen[p]) >= limit ||
+             static_cast<std::uint32_t>(rejected[p]) >= limit || chosen[p] == rejected[p];
+  }
+  if (!wrong) return;
   check_indices("chosen", chosen, pairs, completions);
   check_indices("rejected", rejected, pairs, completions);
   for (std::size_t p = 0; p < pairs; ++p) {

@@ -17,5 +17,7 @@ ADJUDGE_DEVICE double maximum(double a, double b) { return a > b ? a : b; }
 ADJUDGE_DEVICE double absolute(double x) { return fabs(x); }
 ADJUDGE_DEVICE double exponential(double x) { return exp(x); }
 ADJUDGE_DEVICE double exponential_minus_one(double x) { return expm1(x); }
+ADJUDGE_DEVICE double logarithm(double x) { return log(x); }
+ADJUDGE_DEVICE double log_of_one_plus(double x) { return log1p(x); }
 
 }  // namespace adjudge::rl

@@ -1,0 +1,8 @@
+#include "native/cpu/lanes8.h"
+#include "native/cpu/preference_loss_sweep.h"
+
+namespace adjudge {
+
+const PreferenceKernels preference_portable = preference_table;
+
+}  // namespace adjudge
