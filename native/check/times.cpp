@@ -127,6 +127,32 @@ void time_kernels(Report& report) {
       return kernels.value_loss(rule, there, tokens, gradients, value, launch);
     });
   });
+  part(report, "preference_loss", [&](device::Session& session, const cuda::Kernels& kernels) {
+    if (!kernels.preference_loss) return;
+    const auto log_probs = filled(12, tokens, -3, 0), other = filled(13, tokens, -3, 0);
+    const auto rows = uniform_rows(tokens / 64, 64);
+    std::vector<std::int32_t> chosen, rejected;
+    for (std::int32_t row = 0; row + 1 < static_cast<std::int32_t>(tokens / 64); row += 2) {
+      chosen.push_back(row);
+      rejected.push_back(row + 1);
+    }
+    rl::PreferenceBatch<float> batch;
+    batch.log_probs = log_probs.data();
+    batch.reference_log_probs = other.data();
+    batch.cu_seqlens = rows.data();
+    batch.completions = rows.size() - 1;
+    batch.chosen = chosen.data();
+    batch.rejected = rejected.data();
+    batch.pairs = chosen.size();
+    const auto there = device::upload(session, batch);
+    auto* gradients = device_array<float>(session, tokens);
+    auto* value = device_array<rl::PreferenceValue>(session, 1);
+    auto* fault = device_array<cuda::Fault>(session, 1);
+    report.time("preference_loss", "dpo, 2^26 tokens in completions of 64", session, 12.0 * tokens,
+                [&](cuda::Launch& launch) {
+                  return kernels.preference_loss({}, there, tokens, gradients, value, fault, launch);
+                });
+  });
   part(report, "logits", [&](device::Session& session, const cuda::Kernels& kernels) {
     const std::size_t lines = 4096, width = 49152;
     const auto logits = filled(11, lines * width, -10, 10);

@@ -17,6 +17,11 @@ Kernels every_kernel() {
   add_advantages(table);
   add_dueling(table);
   add_gae(table);
+  add_logits(table);
+  add_policy_loss(table);
+  add_off_policy_returns(table);
+  add_preference_loss(table);
+  add_value_loss(table);
   add_kl_rows(table);
   add_logits(table);
   add_off_policy_returns(table);

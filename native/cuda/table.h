@@ -16,6 +16,7 @@ void add_polyak(Kernels& table);
 void add_q_loss(Kernels& table);
 void add_q_targets(Kernels& table);
 void add_replay(Kernels& table);
+void add_preference_loss(Kernels& table);
 void add_value_loss(Kernels& table);
 
 }  // namespace adjudge::cuda

@@ -1,0 +1,133 @@
+// The preference losses over the SIMT shim against the f64 path on the same rounded inputs.
+#include "reference/preference_loss.h"
+
+#include <cmath>
+#include <string>
+
+#include "tests/cuda_launch.h"
+#include "tests/preference_case.h"
+
+namespace adjudge::cuda::testing {
+namespace {
+
+using namespace preference_testing;
+
+void compare(const PreferenceRule& rule, const Case& data) {
+  SCOPED_TRACE("kind " + std::to_string(static_cast<int>(rule.kind)) + ", normalization " +
+               std::to_string(static_cast<int>(rule.length_normalization)));
+  const auto wide = data.arrays<double>();
+  const auto single = data.arrays<float>();
+  std::vector<double> expected(data.log_probs.size());
+  auto dual = data.batch<double>(rule, wide);
+  dual.batch_size = 1;  // sums, so that gradients are no tiny numbers
+  const PreferenceValue reference = reference::preference_loss(rule, dual, expected.data());
+  auto batch = data.batch<float>(rule, single);
+  batch.batch_size = 1;
+  in_every_order([&](int threads) {
+    std::vector<float> gradients(expected.size(), -7.0f);
+    PreferenceValue value;
+    value.loss = -7;
+    Fault fault;
+    enqueue(threads, [&](Launch& launch) {
+      return adjudge_cuda_kernels()->preference_loss(rule, batch, static_cast<std::int64_t>(gradients.size()),
+                                                     gradients.data(), &value, &fault, launch);
+    });
+    EXPECT_EQ(fault.kind, FaultKind::none);
+    expect_close(gradients, expected, 1e-6);
+    expect_value(value, reference, 1e-9);
+    Bits bits;
+    bits.add(gradients);
+    bits.add(value);
+    return bits;
+  });
+}
+
+TEST(CudaPreferenceLoss, EveryKindIsTheReference) {
+  const Case tokens(11, true, true), sums(140, false, false);
+  for (const Kind kind : kinds) {
+    if (kind == Kind::aot || kind == Kind::aot_unpaired) continue;
+    compare(rule_of(kind, 2), tokens);
+    compare(rule_of(kind, 0.4), sums);
+  }
+}
+
+TEST(CudaPreferenceLoss, ManyRowsAreTheReference) {
+  compare(rule_of(Kind::sigmoid, 0.4), Case(600, true, false));
+  compare(rule_of(Kind::kto, 0.4), Case(600, true, false));
+}
+
+TEST(CudaPreferenceLoss, DivergencesMeansPerTokenAndTokenLossesAreTheReference) {
+  for (const bool likelihood_mask : {false, true}) {
+    Case data(12, true, true);
+    data.likelihood_mask = likelihood_mask;
+    for (const auto divergence : {Divergence::reverse_kl, Divergence::forward_kl, Divergence::js_divergence,
+                                  Divergence::alpha_divergence}) {
+      for (const auto mean : {Mean::none, Mean::log_prob, Mean::score}) {
+        PreferenceRule rule = rule_of(Kind::sigmoid, 0.3);
+        rule.divergence = divergence;
+        rule.length_normalization = mean;
+        rule.nll_coefficient = 0.3;
+        rule.center_coefficient = 0.01;
+        compare(rule, data);
+      }
+    }
+  }
+}
+
+TEST(CudaPreferenceLoss, ACompletionInEveryPairGathersAllOfThem) {
+  Case data(700, false, false);
+  for (std::size_t p = 0; p < data.chosen.size(); ++p) {
+    data.chosen[p] = 0;
+    data.rejected[p] = static_cast<std::int32_t>(p + 1);
+  }
+  compare(rule_of(Kind::sigmoid, 0.3), data);
+}
+
+TEST(CudaPreferenceLoss, FarFromTheReferenceEveryTermIsTheReference) {
+  for (const Kind kind : kinds) {
+    if (kind == Kind::aot || kind == Kind::aot_unpaired) continue;
+    compare(rule_of(kind, 1), far_case());
+  }
+}
+
+TEST(CudaPreferenceLoss, NothingToCompareIsNoLoss) {
+  Case data(40, true, false);
+  data.chosen.clear();
+  data.rejected.clear();
+  for (const Kind kind : {Kind::sigmoid, Kind::orpo}) compare(rule_of(kind, 0.1), data);
+}
+
+TEST(CudaPreferenceLoss, OddsThatAreNotFiniteAreAFaultOfTheFirstPair) {
+  Case data(600, false, false);
+  for (const std::size_t row : {401u, 77u}) data.log_probs[row] = 0;
+  const auto arrays = data.arrays<float>();
+  const PreferenceRule rule = rule_of(Kind::orpo, 0.1);
+  std::vector<float> gradients(600);
+  in_every_order([&](int threads) {
+    PreferenceValue value;
+    Fault fault;
+    enqueue(threads, [&](Launch& launch) {
+      return adjudge_cuda_kernels()->preference_loss(rule, data.batch<float>(rule, arrays), 600,
+                                                     gradients.data(), &value, &fault, launch);
+    });
+    EXPECT_EQ(fault.kind, FaultKind::probability_one);
+    EXPECT_EQ(fault.index, 38);
+    Bits bits;
+    bits.add(fault.index);
+    return bits;
+  });
+}
+
+TEST(CudaPreferenceLoss, SortedKindsHaveNoKernel) {
+  const Case data(4, false, false);
+  const auto arrays = data.arrays<float>();
+  const PreferenceRule rule = rule_of(Kind::aot, 0.1);
+  Launch launch;
+  launch.measure = true;
+  EXPECT_EQ(adjudge_cuda_kernels()->preference_loss(rule, data.batch<float>(rule, arrays), 4, nullptr,
+                                                    nullptr, nullptr, launch),
+            rule_not_computed);
+}
+
+}  // namespace
+}  // namespace adjudge::cuda::testing
