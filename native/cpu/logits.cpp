@@ -12,9 +12,9 @@ static LogitsRowKernel select() {
   return logits_row_portable;
 }
 
-LogitsRow logits_row(const float* logits, int64_t width, float scale, TopLogits& top) {
+LogitsRow logits_row(const float* logits, int64_t width, float scale, bool with_squares, TopLogits& top) {
   static const LogitsRowKernel kernel = select();
-  return kernel(logits, width, scale, top);
+  return kernel(logits, width, scale, with_squares, top);
 }
 
 }  // namespace adjudge

@@ -10,7 +10,7 @@ struct LogitsRow {
   float top;
   double sum;
   double weighted;
-  double squares;
+  double squares;  // 0 where they are not wanted
 };
 
 // The largest so far, descending, ties in the order of their tokens.
@@ -21,7 +21,8 @@ struct TopLogits {
   int32_t* tokens = nullptr;
 };
 
-using LogitsRowKernel = LogitsRow (*)(const float* logits, int64_t width, float scale, TopLogits& top);
+using LogitsRowKernel = LogitsRow (*)(const float* logits, int64_t width, float scale, bool with_squares,
+                                      TopLogits& top);
 
 extern const LogitsRowKernel logits_row_portable;
 #if defined(__x86_64__)
@@ -30,6 +31,6 @@ extern const LogitsRowKernel logits_row_avx512;
 #endif
 
 // The kernel of the selected instruction set.
-LogitsRow logits_row(const float* logits, int64_t width, float scale, TopLogits& top);
+LogitsRow logits_row(const float* logits, int64_t width, float scale, bool with_squares, TopLogits& top);
 
 }  // namespace adjudge

@@ -9,29 +9,28 @@ namespace adjudge {
 namespace {
 
 constexpr int64_t logits_block = 4096;
-constexpr float smallest_exponent = -126.0f;  // of 2: below it a probability counts as 0
+constexpr float smallest_exponent = -200.0f;  // of 2, whose power is 0
 
 struct BlockSums {
   wide sum, weighted, squares;
 };
 
-// Of 2^x for x <= 0: x = n + f with |f| <= 1/2, a polynomial of degree 6 in f (Cephes, Moshier 1992).
-// NaN stays NaN.
+// Of 2^x for x <= 0: x = floor(x) + f, and 2^f = 1 + f times a minimax polynomial of degree 4, to 1e-7 and 1
+// at 0. NaN stays NaN.
+template <bool with_squares>
 ADJUDGE_INLINE void add_powers(const wide& exponents, BlockSums& sums) {
   const wide x = wide_maximum(wide_splat(smallest_exponent), exponents);
-  const wide n = wide_round(x);
-  const wide f = x - n;
-  wide p = wide_splat(1.535336188319500e-4f);
-  p = multiply_add(p, f, wide_splat(1.339887440266574e-3f));
-  p = multiply_add(p, f, wide_splat(9.618437357674640e-3f));
-  p = multiply_add(p, f, wide_splat(5.550332471162809e-2f));
-  p = multiply_add(p, f, wide_splat(2.402264791363012e-1f));
-  p = multiply_add(p, f, wide_splat(6.931472028550421e-1f));
+  const wide f = fraction(x);
+  wide p = wide_splat(1.867126009e-3f);
+  p = multiply_add(p, f, wide_splat(9.017040802e-3f));
+  p = multiply_add(p, f, wide_splat(5.579990364e-2f));
+  p = multiply_add(p, f, wide_splat(2.401644536e-1f));
+  p = multiply_add(p, f, wide_splat(6.931513114e-1f));
   p = multiply_add(p, f, wide_splat(1.0f));
-  const wide power = where_above(x, smallest_exponent, times_power_of_two(p, n));
+  const wide power = times_power_of_two(p, x, f);
   sums.sum = sums.sum + power;
   sums.weighted = multiply_add(power, x, sums.weighted);
-  sums.squares = multiply_add(power, power, sums.squares);
+  if (with_squares) sums.squares = multiply_add(power, power, sums.squares);
 }
 
 void insert(TopLogits& top, float logit, int32_t token) {
@@ -77,48 +76,83 @@ bool has_nan(const float* logits, int64_t count) {
   return found;
 }
 
-LogitsRow logits_row_body(const float* logits, int64_t width, float scale, TopLogits& top) {
+// The sums so far, lane by lane, relative to the largest logit so far.
+struct RowSums {
+  double sum[wide_lanes] = {};
+  double weighted[wide_lanes] = {};  // of exponents of 2
+  double squares[wide_lanes] = {};
+
+  // The reference rises by `exponents` of 2.
+  void lower(double exponents) {
+    const double shrink = __builtin_exp2(-exponents);
+    for (int64_t i = 0; i < wide_lanes; ++i) {
+      weighted[i] = shrink * (weighted[i] - (shrink > 0 ? exponents * sum[i] : 0));
+      sum[i] *= shrink;
+      squares[i] *= shrink * shrink;
+    }
+  }
+
+  void add(const BlockSums& a, const BlockSums& b) {
+    const auto add_lanes = [](double* to, const wide& x) {
+      float lanes[wide_lanes];
+      __builtin_memcpy(lanes, &x, sizeof lanes);
+      for (int64_t i = 0; i < wide_lanes; ++i) to[i] += static_cast<double>(lanes[i]);
+    };
+    add_lanes(sum, a.sum + b.sum);
+    add_lanes(weighted, a.weighted + b.weighted);
+    add_lanes(squares, a.squares + b.squares);
+  }
+};
+
+double total(const double* lanes) {
+  double result = 0;
+  for (int64_t i = 0; i < wide_lanes; ++i) result += lanes[i];
+  return result;
+}
+
+template <bool with_squares>
+LogitsRow row_sums(const float* logits, int64_t width, float scale, TopLogits& top) {
   constexpr double ln2 = 0.69314718055994530942;
   const float log2_scale = static_cast<float>(scale / ln2);
-  LogitsRow row{-__builtin_inff(), 0, 0, 0};
+  const wide zero = wide_splat(0.0f), factor = wide_splat(log2_scale);
+  float row_top = -__builtin_inff();
+  bool nan = false;
+  RowSums sums;
   for (int64_t begin = 0; begin < width; begin += logits_block) {
     const int64_t end = begin + logits_block < width ? begin + logits_block : width;
     const float block_top = block_maximum(logits + begin, end - begin);
     if (top.wanted > 0) gather_top(top, logits, begin, end, block_top);
     if (block_top == -__builtin_inff()) {
-      if (has_nan(logits + begin, end - begin)) row.sum = __builtin_nan("");
+      nan |= has_nan(logits + begin, end - begin);
       continue;
     }
-    const wide zero = wide_splat(0.0f), highest = wide_splat(block_top), factor = wide_splat(log2_scale);
+    if (block_top > row_top) {
+      if (begin > 0 && row_top > -__builtin_inff())
+        sums.lower((static_cast<double>(block_top) - static_cast<double>(row_top)) * scale / ln2);
+      row_top = block_top;
+    }
+    const wide highest = wide_splat(row_top);
     BlockSums first{zero, zero, zero}, second = first;
+    // Memory is read ahead while the block is summed: as many of the next block's lines.
+    const float* ahead = logits + (end + logits_block <= width ? logits_block : 0);
     int64_t i = begin;
     for (; i + 2 * wide_lanes <= end; i += 2 * wide_lanes) {
-      add_powers((wide_load(logits + i) - highest) * factor, first);
-      add_powers((wide_load(logits + i + wide_lanes) - highest) * factor, second);
+      for (int64_t line = 0; line < 2 * wide_lanes; line += 16) __builtin_prefetch(ahead + i + line, 0, 2);
+      add_powers<with_squares>((wide_load(logits + i) - highest) * factor, first);
+      add_powers<with_squares>((wide_load(logits + i + wide_lanes) - highest) * factor, second);
     }
     for (; i < end; i += wide_lanes)
-      add_powers((wide_load(logits + i, end - i, -__builtin_inff()) - highest) * factor, first);
-    double sum = wide_sum(first.sum + second.sum);
-    double weighted = ln2 * wide_sum(first.weighted + second.weighted);
-    double squares = wide_sum(first.squares + second.squares);
-    // Both parts relative to the larger of the two maxima.
-    const float higher = block_top > row.top ? block_top : row.top;
-    const auto lower_to = [&](float from, double& s, double& w, double& q) {
-      if (from == higher || s == 0) return;
-      const double shift = (static_cast<double>(from) - higher) * scale;
-      const double shrink = __builtin_exp(shift);
-      w = shrink * (w + (shrink > 0 ? shift * s : 0));
-      s *= shrink;
-      q *= shrink * shrink;
-    };
-    lower_to(row.top, row.sum, row.weighted, row.squares);
-    lower_to(block_top, sum, weighted, squares);
-    row.top = higher;
-    row.sum += sum;
-    row.weighted += weighted;
-    row.squares += squares;
+      add_powers<with_squares>((wide_load(logits + i, end - i, -__builtin_inff()) - highest) * factor, first);
+    sums.add(first, second);
   }
-  return row;
+  if (nan) return {row_top, __builtin_nan(""), 0, 0};
+  return {row_top, total(sums.sum), ln2 * total(sums.weighted), total(sums.squares)};
+}
+
+LogitsRow logits_row_body(const float* logits, int64_t width, float scale, bool with_squares,
+                          TopLogits& top) {
+  return with_squares ? row_sums<true>(logits, width, scale, top)
+                      : row_sums<false>(logits, width, scale, top);
 }
 
 }  // namespace

@@ -21,12 +21,12 @@ ADJUDGE_INLINE wide multiply_add(wide a, wide b, wide c) { return _mm512_fmadd_p
 ADJUDGE_INLINE unsigned lanes_above(wide x, float bound) {
   return _mm512_cmp_ps_mask(x, wide_splat(bound), _CMP_GT_OQ);
 }
-// `value` where x is above the bound or NaN, else 0.
-ADJUDGE_INLINE wide where_above(wide x, float bound, wide value) {
-  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, wide_splat(bound), _CMP_NLE_UQ), value);
+// x - floor(x)
+ADJUDGE_INLINE wide fraction(wide x) {
+  return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 }
-ADJUDGE_INLINE wide wide_round(wide x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT); }
-ADJUDGE_INLINE wide times_power_of_two(wide x, wide exponent) { return _mm512_scalef_ps(x, exponent); }
+// y 2^floor(x) for x >= -1000, 0 where that is too small for a float; `rest` is fraction(x).
+ADJUDGE_INLINE wide times_power_of_two(wide y, wide x, wide) { return _mm512_scalef_ps(y, x); }
 #elif defined(__AVX2__)
 typedef __m256 wide;
 constexpr int64_t wide_lanes = 8;
@@ -40,16 +40,10 @@ ADJUDGE_INLINE wide multiply_add(wide a, wide b, wide c) { return _mm256_fmadd_p
 ADJUDGE_INLINE unsigned lanes_above(wide x, float bound) {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(x, wide_splat(bound), _CMP_GT_OQ)));
 }
-ADJUDGE_INLINE wide where_above(wide x, float bound, wide value) {
-  return _mm256_and_ps(_mm256_cmp_ps(x, wide_splat(bound), _CMP_NLE_UQ), value);
-}
-ADJUDGE_INLINE wide wide_round(wide x) {
-  return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-ADJUDGE_INLINE wide times_power_of_two(wide x, wide exponent) {
-  const __m256i power =
-      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(exponent), _mm256_set1_epi32(127)), 23);
-  return x * (wide)power;
+ADJUDGE_INLINE wide fraction(wide x) { return x - _mm256_floor_ps(x); }
+ADJUDGE_INLINE wide times_power_of_two(wide y, wide x, wide rest) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(x - rest), _mm256_set1_epi32(127));
+  return y * (wide)_mm256_slli_epi32(_mm256_max_epi32(exponent, _mm256_setzero_si256()), 23);
 }
 #else
 typedef f32x8 wide;
@@ -67,25 +61,15 @@ ADJUDGE_INLINE unsigned lanes_above(const wide& x, float bound) {
   for (int i = 0; i < 8; ++i) bits |= x[i] > bound ? 1u << i : 0u;
   return bits;
 }
-ADJUDGE_INLINE wide where_above(const wide& x, float bound, const wide& value) {
-  return x <= splat(bound) ? splat(0.0f) : value;
+ADJUDGE_INLINE wide fraction(const wide& x) {
+  const wide nearest = (x + splat(12582912.0f)) - splat(12582912.0f);
+  return x - (nearest > x ? nearest - 1.0f : nearest);
 }
-ADJUDGE_INLINE wide wide_round(const wide& x) { return (x + splat(12582912.0f)) - splat(12582912.0f); }
-ADJUDGE_INLINE wide times_power_of_two(const wide& x, const wide& exponent) {
-  const i32x8 bits = reinterpret_cast<i32x8>(exponent + splat(12582912.0f)) << 23;
-  return x * reinterpret_cast<wide>(bits + (127 << 23));
+ADJUDGE_INLINE wide times_power_of_two(const wide& y, const wide& x, const wide& rest) {
+  const i32x8 exponent = __builtin_convertvector(x - rest, i32x8) + 127;
+  return y * reinterpret_cast<wide>((exponent > 0 ? exponent : i32x8{}) << 23);
 }
 #endif
-
-// Fixed trees: halves are folded onto each other.
-ADJUDGE_INLINE float wide_sum(const wide& x) {
-  float values[wide_lanes];
-  __builtin_memcpy(values, &x, sizeof values);
-  for (int64_t half = wide_lanes / 2; half > 0; half /= 2) {
-    for (int64_t i = 0; i < half; ++i) values[i] += values[i + half];
-  }
-  return values[0];
-}
 
 ADJUDGE_INLINE float wide_maximum_of_lanes(const wide& x) {
   float values[wide_lanes];

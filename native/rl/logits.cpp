@@ -64,7 +64,7 @@ LogitsFault statistics_row(const LogitsBatch<float>& batch, std::size_t row,
   std::vector<std::int32_t> top_tokens(statistics.top_k);
   TopLogits top{static_cast<std::int64_t>(statistics.top_k), 0, top_logits.data(), top_tokens.data()};
   const LogitsRow of = logits_row(logits, static_cast<std::int64_t>(batch.width),
-                                  static_cast<float>(1 / batch.temperature), top);
+                                  static_cast<float>(1 / batch.temperature), statistics.sum_pi_squared, top);
   const LogitsFault fault = fault_of(batch, row, of);
   if (fault != LogitsFault::none) return fault;
   const double log_sum = std::log(of.sum);
@@ -99,7 +99,7 @@ LogitsFault gradient_row(const LogitsBatch<float>& batch, std::size_t row,
   float* gradient = gradients + row * batch.width;
   const float scale = static_cast<float>(1 / batch.temperature);
   TopLogits none;
-  const LogitsRow of = logits_row(logits, static_cast<std::int64_t>(batch.width), scale, none);
+  const LogitsRow of = logits_row(logits, static_cast<std::int64_t>(batch.width), scale, false, none);
   const LogitsFault fault = fault_of(batch, row, of);
   if (fault != LogitsFault::none) return fault;
   const double log_sum = std::log(of.sum);

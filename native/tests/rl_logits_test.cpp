@@ -129,6 +129,22 @@ TEST(RlLogits, AscendingAndDescendingRowsKeepTheirMass) {
   expect_like_reference(rows, 5);
 }
 
+// Masked stretches, far apart maxima and logits near the end of f32's range, before and after one another.
+TEST(RlLogits, BlocksOfVeryDifferentSizeKeepTheirMass) {
+  const float masked = static_cast<float>(-infinity);
+  for (const std::vector<float>& levels : {std::vector<float>{masked, -3, 200, masked, 201, -1e30f},
+                                           {1e30f, masked, -1e30f, 1e30f, 0},
+                                           {-3e38f, 0, 3e38f, masked},
+                                           {-87, -86, -150, 0, -0.25f, -120}}) {
+    Rows<float> rows;
+    for (const float level : levels) {
+      for (int k = 0; k < 4096; ++k) rows.logits.push_back(level + 0.125f * static_cast<float>(k % 17));
+    }
+    rows.tokens = {static_cast<std::int32_t>(rows.logits.size()) - 4097};
+    expect_like_reference(rows, 3);
+  }
+}
+
 TEST(RlLogits, TiesGoToTheLowerToken) {
   Rows<float> rows{std::vector<float>(40, 1.0f), {39}};
   rows.logits[17] = 2;
