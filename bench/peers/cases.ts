@@ -1,5 +1,5 @@
 /** The inputs of both sides, and our side of each case. */
-import { advantages, gae, policyLoss, resolveAlgorithm } from 'adjudge'
+import { advantages, gae, logitsStatistics, policyLoss, resolveAlgorithm } from 'adjudge'
 import { even, logProbsOf, near, uniforms } from '../inputs.js'
 
 /** An array and its shape. */
@@ -11,10 +11,11 @@ export interface Input {
 const [rows, columns] = [4096, 1024]
 const [sequences, steps] = [1024, 2048]
 const [completions, verlCompletions] = [8_000_000, 65_536]
+const [logitsRows, vocabulary] = [512, 49_152]
 
 export function inputsOf(size: number): Record<string, Input> {
   const scaled = (count: number) => Math.max(64, Math.round(size * count))
-  const [tokenRows, gaeRows] = [scaled(rows), scaled(sequences)]
+  const [tokenRows, gaeRows, vocabularyRows] = [scaled(rows), scaled(sequences), scaled(logitsRows)]
   const logProbs = logProbsOf(tokenRows * columns, 1)
   const stepRewards = uniforms(gaeRows * steps, 5).map((value, i) => (i % steps === steps - 1 ? value : 0))
   const plain = (values: Float32Array): Input => ({ values, shape: [values.length] })
@@ -28,7 +29,15 @@ export function inputsOf(size: number): Record<string, Input> {
     reference_log_probs: shaped(near(logProbs, 0.3, 3), columns),
     advantages: plain(signed(uniforms(tokenRows, 4))),
     step_rewards: shaped(stepRewards, steps),
-    values: shaped(signed(uniforms(gaeRows * steps, 6)), steps)
+    values: shaped(signed(uniforms(gaeRows * steps, 6)), steps),
+    logits: shaped(
+      uniforms(vocabularyRows * vocabulary, 9).map((value) => 16 * value - 8),
+      vocabulary
+    ),
+    tokens: {
+      values: Int32Array.from(uniforms(vocabularyRows, 10), (value) => Math.floor(value * vocabulary)),
+      shape: [vocabularyRows]
+    }
   }
 }
 
@@ -64,16 +73,29 @@ export function ourCases(inputs: Record<string, Input>): Record<string, OurCase>
       return [[result.loss], result.logProbGradients]
     }
   }
+  const tokens = inputs['tokens']!.values as Int32Array
+  const row = () => new Float32Array(tokens.length)
+  const logitsInput = {
+    logits: floats('logits'),
+    tokens,
+    out: { logProbs: row(), entropies: row(), logSumExp: row(), sumPiSquared: row() }
+  }
+  const ofLogits: OurCase = () => {
+    const { logProbs, entropies } = logitsStatistics(logitsInput)
+    return [logProbs, entropies]
+  }
   const [rewards, values] = [floats('step_rewards'), floats('values')]
   const steps_ = { rewards, values, cuSeqlens: even(rewards.length / steps, steps) }
   return {
     'TRL grpo advantages': group('rewards', { preset: 'grpo' }),
     'TRL grpo loss with KL': loss({ preset: 'grpo', kl: { coefficient: 0.04 } }, true),
+    'TRL log-prob and entropy': ofLogits,
     'verl gae': () => {
       const result = gae(steps_, { gamma: 1, lambda: 0.95 })
       return [result.advantages, result.returns]
     },
     'verl grpo advantages': group('verl_rewards', resolveAlgorithm('verl_grpo')),
-    'verl ppo loss': loss(resolveAlgorithm('verl_grpo'), false)
+    'verl ppo loss': loss(resolveAlgorithm('verl_grpo'), false),
+    'verl log-prob and entropy': ofLogits
   }
 }

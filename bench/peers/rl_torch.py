@@ -155,6 +155,14 @@ def verl_loss():
     return [loss, log_probs.grad]
 
 
+def verl_log_probs():
+    with torch.no_grad():
+        return [
+            verl.utils.torch_functional.logprobs_from_logits(inputs["logits"], inputs["tokens"].long()),
+            verl.utils.torch_functional.entropy_from_logits(inputs["logits"]),
+        ]
+
+
 cases = {
     "TRL grpo advantages": trl_advantages,
     "TRL grpo loss with KL": trl_loss,
@@ -164,6 +172,7 @@ if verl:
     cases["verl gae"] = verl_gae
     cases["verl grpo advantages"] = verl_advantages
     cases["verl ppo loss"] = verl_loss
+    cases["verl log-prob and entropy"] = verl_log_probs
 
 versions = f"trl {trl.__version__}, torch {torch.__version__}"
 versions += f", verl {verl.__version__}" if verl else ", no verl"
