@@ -46,8 +46,30 @@ ADJUDGE_INLINE Lanes read_row(const QRow& row, int64_t i, Mask& bad) {
   return left >= Lanes::width ? x : select(first_lanes(left), x, Lanes(no_action));
 }
 
+// Below it a row is read number by number: vectors would be mostly empty.
+constexpr int64_t fewest_actions = 8;
+
+ADJUDGE_INLINE float smaller(const float* q, const float* twin, int64_t i) {
+  return twin && twin[i] < q[i] ? twin[i] : q[i];
+}
+
+template <bool Twin, bool Masked>
+ADJUDGE_INLINE float largest_of_few(const QRow& row, Mask& bad) {
+  float top = no_action;
+  bool finite = true;
+  for (int64_t i = 0; i < row.count; ++i) {
+    if (Masked && !row.allowed[i]) continue;
+    const float x = smaller(row.q, Twin ? row.twin : nullptr, i);
+    finite = finite && is_finite(row.q[i]) && (!Twin || is_finite(row.twin[i]));
+    top = x > top ? x : top;
+  }
+  if (!finite) bad = first_lanes(Lanes::width);
+  return top;
+}
+
 template <bool Twin, bool Masked>
 ADJUDGE_INLINE float largest_of(const QRow& row, Mask& bad) {
+  if (row.count < fewest_actions) return largest_of_few<Twin, Masked>(row, bad);
   Lanes first(no_action), second(no_action);
   int64_t i = 0;
   for (; i + 2 * Lanes::width <= row.count; i += 2 * Lanes::width) {
@@ -61,6 +83,10 @@ ADJUDGE_INLINE float largest_of(const QRow& row, Mask& bad) {
 // The first action of this value; -1 where there is none.
 template <bool Twin, bool Masked>
 ADJUDGE_INLINE int64_t action_of(const QRow& row, float value) {
+  for (int64_t i = 0; row.count < fewest_actions && i < row.count; ++i) {
+    const bool open = !Masked || row.allowed[i];
+    if (open && smaller(row.q, Twin ? row.twin : nullptr, i) == value) return i;
+  }
   Mask ignored = first_lanes(0);
   for (int64_t i = 0; i < row.count; i += Lanes::width) {
     const uint32_t found = bits_of(equal(read_row<Twin, Masked>(row, i, ignored), Lanes(value)));
@@ -83,10 +109,6 @@ ADJUDGE_INLINE double soft_value(const QRow& row, float top, double temperature)
   for (int64_t i = 0; i < row.count; i += Lanes::width)
     total.add(boltzmann(read_row<Twin, Masked>(row, i, ignored), top, inverse));
   return top + temperature * __builtin_log(total.total());
-}
-
-ADJUDGE_INLINE float smaller(const float* q, const float* twin, int64_t i) {
-  return twin && twin[i] < q[i] ? twin[i] : q[i];
 }
 
 template <bool Twin, bool Masked>

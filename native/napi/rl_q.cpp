@@ -1,33 +1,14 @@
 // Q-learning for JavaScript: targets, losses with gradients, dueling heads, target networks. src/rl/q names
 // the wrong field first.
-#include "../rl/dueling.h"
-#include "../rl/polyak.h"
-#include "../rl/q_loss.h"
-#include "../rl/q_targets.h"
-
 #include <cmath>
 
-#include "rl_arguments.h"
+#include "../device/rl.h"
+#include "rl_call.h"
 
 namespace adjudge {
 namespace {
 
 using namespace rl_arguments;
-
-std::size_t natural(const Napi::Object& object, const char* name, std::size_t otherwise, std::size_t least) {
-  const double value = number(object, name, static_cast<double>(otherwise));
-  if (!(value >= static_cast<double>(least) && value <= 9007199254740991.0 && value == std::floor(value))) {
-    invalid(name, "a whole number, at least " + std::to_string(least));
-  }
-  return static_cast<std::size_t>(value);
-}
-
-template <typename Float>
-Float* created(Napi::Env env, Napi::Object& out, const char* name, std::size_t length) {
-  auto array = Napi::TypedArrayOf<Float>::New(env, length, float_type<Float>);
-  out.Set(name, array);
-  return array.Data();
-}
 
 rl::QTargetRule target_rule(const Napi::Object& from) {
   using namespace rl;
@@ -39,12 +20,18 @@ rl::QTargetRule target_rule(const Napi::Object& from) {
                                       {"value", Bootstrap::value}});
   rule.gamma = number(from, "gamma", rule.gamma);
   rule.temperature = number(from, "temperature", rule.temperature);
-  rule.steps = natural(from, "steps", 1, 1);
+  rule.steps = static_cast<std::size_t>(number(from, "steps", 1));
   rule.lambda_return = !absent(from.Get("lambda"));
   rule.lambda = number(from, "lambda", 0);
   rule.trace = choice<Trace>(from, "trace", {{"peng", Trace::peng}, {"watkins", Trace::watkins}});
   return rule;
 }
+
+constexpr Signature targets_signature("rewards",
+                                      {"rewards", "cuSeqlens", "terminated", "truncated", "discounts",
+                                       "nextQ", "twinNextQ", "nextOnlineQ", "nextActionMask", "nextValues",
+                                       "actions", "quantiles"},
+                                      {"targets"});
 
 void check_actions(const std::int32_t* taken, std::size_t steps, std::size_t actions) {
   for (std::size_t t = 0; taken && t < steps; ++t) {
@@ -55,42 +42,49 @@ void check_actions(const std::int32_t* taken, std::size_t steps, std::size_t act
   }
 }
 
+// Actions of rows of whole Q; src/rl/q has checked that they divide.
+std::size_t actions_of(const Call& call, std::size_t at, std::size_t rows, const char* name) {
+  const std::size_t actions = rows > 0 ? call.length(at) / rows : 1;
+  if (actions == 0) invalid(name, "at least one action per step");
+  return actions;
+}
+
 template <typename Float>
-Napi::Value q_targets(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::QTargetRule rule = target_rule(from);
+void q_targets(const rl::QTargetRule& rule, const Call& call) {
+  constexpr const Signature& at = targets_signature;
   rl::QTargetBatch<Float> batch;
-  const std::size_t steps = batch.steps = length_of(input, "rewards");
-  batch.quantiles = natural(input, "quantiles", 1, 1);
-  batch.rewards = required<Float>(input, "rewards", steps);
-  batch.terminated = data<std::uint8_t>(input, "terminated", steps);
-  batch.truncated = data<std::uint8_t>(input, "truncated", steps);
-  batch.discounts = data<Float>(input, "discounts", steps);
-  if (!absent(input.Get("cuSeqlens"))) {
-    batch.trajectories = offsets(input, "cuSeqlens", batch.cu_seqlens);
+  const std::size_t steps = batch.steps = call.length(at.at("rewards"));
+  batch.quantiles = call.natural(at.at("quantiles"), 1, 1);
+  batch.rewards = call.required<Float>(at.at("rewards"), steps);
+  batch.terminated = call.data<std::uint8_t>(at.at("terminated"), steps);
+  batch.truncated = call.data<std::uint8_t>(at.at("truncated"), steps);
+  batch.discounts = call.data<Float>(at.at("discounts"), steps);
+  if (call.given(at.at("cuSeqlens"))) {
+    batch.trajectories = call.offsets(at.at("cuSeqlens"), batch.cu_seqlens);
     if (static_cast<std::size_t>(batch.cu_seqlens[batch.trajectories]) != steps)
       invalid("cuSeqlens", std::to_string(steps) + " (the number of rewards) as its last element");
   }
   if (rule.bootstrap == rl::Bootstrap::value) {
     if (batch.quantiles != 1) invalid("quantiles", "1 with a bootstrap from values");
-    batch.next_values = required<Float>(input, "nextValues", steps);
+    batch.next_values = call.required<Float>(at.at("nextValues"), steps);
   } else {
-    batch.actions = natural(input, "actionCount", 0, 1);
+    batch.actions = actions_of(call, at.at("nextQ"), steps * batch.quantiles, "nextQ");
     const std::size_t numbers = steps * batch.actions * batch.quantiles;
-    batch.next_q = required<Float>(input, "nextQ", numbers);
-    batch.twin_next_q = data<Float>(input, "twinNextQ", numbers);
+    batch.next_q = call.required<Float>(at.at("nextQ"), numbers);
+    batch.twin_next_q = call.data<Float>(at.at("twinNextQ"), numbers);
     if (rule.bootstrap == rl::Bootstrap::double_q)
-      batch.next_online_q = required<Float>(input, "nextOnlineQ", numbers);
-    batch.next_action_mask = data<std::uint8_t>(input, "nextActionMask", steps * batch.actions);
+      batch.next_online_q = call.required<Float>(at.at("nextOnlineQ"), numbers);
+    batch.next_action_mask = call.data<std::uint8_t>(at.at("nextActionMask"), steps * batch.actions);
     if (rule.lambda_return && rule.trace == rl::Trace::watkins) {
-      batch.taken = required<std::int32_t>(input, "actions", steps);
+      batch.taken = call.required<std::int32_t>(at.at("actions"), steps);
       check_actions(batch.taken, steps, batch.actions);
     }
   }
   if (batch.quantiles != 1 && (rule.bootstrap == rl::Bootstrap::soft || rule.lambda_return))
     invalid("quantiles", "1 with a soft bootstrap or a λ-return");
-  auto targets = Napi::TypedArrayOf<Float>::New(env, steps * batch.quantiles, float_type<Float>);
-  rl::q_targets(rule, batch, targets.Data());
-  return targets;
+  auto* targets = call.written<Float>(at.at("targets"), steps * batch.quantiles);
+  check_cancelled();
+  device::q_targets(device::chosen(), rule, batch, targets);
 }
 
 rl::QLossRule loss_rule(const Napi::Object& from) {
@@ -110,146 +104,181 @@ rl::QLossRule loss_rule(const Napi::Object& from) {
   return rule;
 }
 
-struct HeadNames {
-  const char* q;
-  const char* action_q;
-  const char* log_sum_exp;
-  const char* q_gradients;
-  const char* action_q_gradients;
-  const char* log_sum_exp_gradients;
+// like: whole or gathered Q of the first head, whose type all have.
+constexpr Signature loss_signature("like",
+                                   {"like", "q", "twinQ", "actionQ", "twinActionQ", "logSumExpQ",
+                                    "twinLogSumExpQ", "actions", "targets", "weights", "mask", "actionMask",
+                                    "values", "targetQ", "twinTargetQ", "logProbs", "quantiles",
+                                    "batchSteps"},
+                                   {"qGradients", "twinQGradients", "actionQGradients",
+                                    "twinActionQGradients", "logSumExpQGradients", "twinLogSumExpQGradients",
+                                    "valueGradients", "logProbGradients", "priorities", "policyWeights"});
+
+struct HeadPlaces {
+  std::size_t q, action_q, log_sum_exp;
+  std::size_t q_gradients, action_q_gradients, log_sum_exp_gradients;
 };
 
-constexpr HeadNames head_names[2] = {
-    {"q", "actionQ", "logSumExpQ", "qGradients", "actionQGradients", "logSumExpQGradients"},
-    {"twinQ", "twinActionQ", "twinLogSumExpQ", "twinQGradients", "twinActionQGradients",
-     "twinLogSumExpQGradients"}};
+constexpr HeadPlaces head_places[2] = {
+    {loss_signature.at("q"), loss_signature.at("actionQ"), loss_signature.at("logSumExpQ"),
+     loss_signature.at("qGradients"), loss_signature.at("actionQGradients"),
+     loss_signature.at("logSumExpQGradients")},
+    {loss_signature.at("twinQ"), loss_signature.at("twinActionQ"), loss_signature.at("twinLogSumExpQ"),
+     loss_signature.at("twinQGradients"), loss_signature.at("twinActionQGradients"),
+     loss_signature.at("twinLogSumExpQGradients")}};
 
 template <typename Float>
-rl::QHead<Float> head_of(Napi::Env env, const Napi::Object& input, const HeadNames& names,
-                         const rl::QLossBatch<Float>& batch, bool conservative, Napi::Object& out) {
+rl::QHead<Float> head_of(const Call& call, const HeadPlaces& at, const rl::QLossBatch<Float>& batch,
+                         bool conservative) {
   rl::QHead<Float> head;
-  head.q_name = names.q;
-  head.action_q_name = names.action_q;
-  head.log_sum_exp_name = names.log_sum_exp;
+  head.q_name = loss_signature.name(at.q);
+  head.action_q_name = loss_signature.name(at.action_q);
+  head.log_sum_exp_name = loss_signature.name(at.log_sum_exp);
   if (batch.actions > 0) {
     const std::size_t numbers = batch.steps * batch.actions * batch.quantiles;
-    head.q = required<Float>(input, names.q, numbers);
-    head.q_gradients = created<Float>(env, out, names.q_gradients, numbers);
+    head.q = call.required<Float>(at.q, numbers);
+    head.q_gradients = call.written<Float>(at.q_gradients, numbers);
     return head;
   }
-  head.action_q = required<Float>(input, names.action_q, batch.steps);
-  head.action_q_gradients = created<Float>(env, out, names.action_q_gradients, batch.steps);
+  head.action_q = call.required<Float>(at.action_q, batch.steps);
+  head.action_q_gradients = call.written<Float>(at.action_q_gradients, batch.steps);
   if (conservative) {
-    head.log_sum_exp = required<Float>(input, names.log_sum_exp, batch.steps);
-    head.log_sum_exp_gradients = created<Float>(env, out, names.log_sum_exp_gradients, batch.steps);
+    head.log_sum_exp = call.required<Float>(at.log_sum_exp, batch.steps);
+    head.log_sum_exp_gradients = call.written<Float>(at.log_sum_exp_gradients, batch.steps);
   }
   return head;
 }
 
 template <typename Float>
-Napi::Value q_loss(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::QLossRule rule = loss_rule(from);
+void q_loss(const rl::QLossRule& rule, const Call& call, double* numbers) {
+  constexpr const Signature& at = loss_signature;
   rl::QLossBatch<Float> batch;
-  Napi::Object out = Napi::Object::New(env);
-  const std::size_t steps = batch.steps = natural(input, "steps", 0, 0);
-  batch.actions = natural(input, "actionCount", 0, 0);
-  batch.quantiles = natural(input, "quantiles", 1, 1);
+  const bool whole = call.given(at.at("q"));
+  const std::size_t steps = batch.steps = call.length(whole ? at.at("actions") : at.at("actionQ"));
+  batch.quantiles = call.natural(at.at("quantiles"), 1, 1);
+  if (whole) batch.actions = actions_of(call, at.at("q"), steps * batch.quantiles, "q");
   if (rule.td != rl::TdKind::quantile && batch.quantiles != 1)
     invalid("quantiles", "1 but for the quantile loss");
-  if (batch.actions == 0 && rule.td == rl::TdKind::quantile) invalid("q", "whole Q for the quantile loss");
-  batch.head_count = boolean(input, "twin", false) ? 2 : 1;
-  if (batch.actions > 0) batch.taken = required<std::int32_t>(input, "actions", steps);
-  for (std::size_t h = 0; h < batch.head_count; ++h) {
-    batch.heads[h] =
-        head_of<Float>(env, input, head_names[h], batch, rule.conservative_coefficient != 0, out);
-  }
-  batch.targets = data<Float>(input, "targets", steps * batch.quantiles);
-  batch.weights = data<Float>(input, "weights", steps);
-  batch.mask = data<std::uint8_t>(input, "mask", steps);
-  batch.action_mask = data<std::uint8_t>(input, "actionMask", steps * batch.actions);
-  batch.batch_steps = number(input, "batchSteps", -1);
-  if (batch.targets) batch.priorities = created<Float>(env, out, "priorities", steps);
-  batch.values = data<Float>(input, "values", steps);
+  if (!whole && rule.td == rl::TdKind::quantile) invalid("q", "whole Q for the quantile loss");
+  batch.head_count = call.given(at.at("twinQ")) || call.given(at.at("twinActionQ")) ? 2 : 1;
+  if (whole) batch.taken = call.required<std::int32_t>(at.at("actions"), steps);
+  for (std::size_t h = 0; h < batch.head_count; ++h)
+    batch.heads[h] = head_of<Float>(call, head_places[h], batch, rule.conservative_coefficient != 0);
+  batch.targets = call.data<Float>(at.at("targets"), steps * batch.quantiles);
+  batch.weights = call.data<Float>(at.at("weights"), steps);
+  batch.mask = call.data<std::uint8_t>(at.at("mask"), steps);
+  batch.action_mask = call.data<std::uint8_t>(at.at("actionMask"), steps * batch.actions);
+  batch.batch_steps = call.number(at.at("batchSteps"), -1);
+  if (batch.targets) batch.priorities = call.written<Float>(at.at("priorities"), steps);
+  batch.values = call.data<Float>(at.at("values"), steps);
   if (batch.values) {
-    batch.target_q = required<Float>(input, "targetQ", steps);
-    batch.twin_target_q = data<Float>(input, "twinTargetQ", steps);
-    batch.value_gradients = created<Float>(env, out, "valueGradients", steps);
-    if (boolean(input, "policyWeights", false)) {
-      batch.policy_weights = created<Float>(env, out, "policyWeights", steps);
-      batch.log_probs = data<Float>(input, "logProbs", steps);
-      if (batch.log_probs) batch.log_prob_gradients = created<Float>(env, out, "logProbGradients", steps);
+    batch.target_q = call.required<Float>(at.at("targetQ"), steps);
+    batch.twin_target_q = call.data<Float>(at.at("twinTargetQ"), steps);
+    batch.value_gradients = call.written<Float>(at.at("valueGradients"), steps);
+    batch.policy_weights = call.output<Float>(at.at("policyWeights"), steps);
+    if (batch.policy_weights) {
+      batch.log_probs = call.data<Float>(at.at("logProbs"), steps);
+      if (batch.log_probs) batch.log_prob_gradients = call.written<Float>(at.at("logProbGradients"), steps);
     }
   }
-  const rl::QLossValue value = rl::q_loss(rule, batch);
-  Napi::Object metrics = Napi::Object::New(env);
-  metrics.Set("td", value.td);
-  metrics.Set("conservative", value.conservative);
-  metrics.Set("value", value.value);
-  metrics.Set("policy", value.policy);
-  metrics.Set("steps", value.steps);
-  metrics.Set("actionQ", value.action_q);
-  metrics.Set("target", value.target);
-  metrics.Set("priority", value.priority);
-  metrics.Set("stateValue", value.state_value);
-  metrics.Set("policyWeight", value.policy_weight);
-  out.Set("loss", value.loss);
-  out.Set("metrics", metrics);
-  return out;
+  check_cancelled();
+  const rl::QLossValue value = device::q_loss(device::chosen(), rule, batch);
+  write_numbers(numbers,
+                {value.loss, value.td, value.conservative, value.value, value.policy, value.steps,
+                 value.action_q, value.target, value.priority, value.state_value, value.policy_weight});
 }
 
-rl::DuelingCentre centre_of(const Napi::Object& rule) {
-  return choice<rl::DuelingCentre>(rule, "centre",
-                                   {{"mean", rl::DuelingCentre::mean}, {"max", rl::DuelingCentre::max}});
-}
+constexpr Signature dueling_signature("advantages", {"values", "advantages", "quantiles", "max"}, {"q"});
+constexpr Signature dueling_gradients_signature("advantages",
+                                                {"values", "advantages", "quantiles", "max", "qGradients"},
+                                                {"valueGradients", "advantageGradients"});
 
-rl::DuelingShape shape_of(const Napi::Object& input) {
-  return {natural(input, "steps", 0, 0), natural(input, "actionCount", 0, 1),
-          natural(input, "quantiles", 1, 1)};
-}
+// The first four arguments, which both calls share.
+struct Dueling {
+  rl::DuelingCentre centre;
+  rl::DuelingShape shape;
+  std::size_t columns;  // steps x quantiles
+  std::size_t numbers;
+};
 
-template <typename Float>
-Napi::Value dueling_q(Napi::Env env, const Napi::Object& rule, const Napi::Object& input) {
-  const rl::DuelingShape shape = shape_of(input);
-  const std::size_t numbers = shape.steps * shape.actions * shape.quantiles;
-  const Float* values = required<Float>(input, "values", shape.steps * shape.quantiles);
-  const Float* advantages = required<Float>(input, "advantages", numbers);
-  auto q = Napi::TypedArrayOf<Float>::New(env, numbers, float_type<Float>);
-  rl::dueling_q(centre_of(rule), shape, values, advantages, q.Data());
-  return q;
-}
-
-template <typename Float>
-Napi::Value dueling_gradients(Napi::Env env, const Napi::Object& rule, const Napi::Object& input) {
-  const rl::DuelingShape shape = shape_of(input);
-  const std::size_t numbers = shape.steps * shape.actions * shape.quantiles;
-  const Float* advantages = required<Float>(input, "advantages", numbers);
-  const Float* q_gradients = required<Float>(input, "qGradients", numbers);
-  Napi::Object out = Napi::Object::New(env);
-  Float* value_gradients = created<Float>(env, out, "valueGradients", shape.steps * shape.quantiles);
-  Float* advantage_gradients = created<Float>(env, out, "advantageGradients", numbers);
-  rl::dueling_gradients(centre_of(rule), shape, advantages, q_gradients, value_gradients,
-                        advantage_gradients);
-  return out;
+Dueling dueling_of(const Call& call) {
+  constexpr const Signature& at = dueling_signature;
+  static_assert(at.at("values") == dueling_gradients_signature.at("values") &&
+                at.at("max") == dueling_gradients_signature.at("max"));
+  Dueling dueling;
+  dueling.centre = call.flag(at.at("max")) ? rl::DuelingCentre::max : rl::DuelingCentre::mean;
+  dueling.columns = call.length(at.at("values"));
+  dueling.shape.quantiles = call.natural(at.at("quantiles"), 1, 1);
+  dueling.shape.steps = dueling.columns / dueling.shape.quantiles;
+  dueling.shape.actions = actions_of(call, at.at("advantages"), dueling.columns, "advantages");
+  dueling.numbers = dueling.columns * dueling.shape.actions;
+  if (dueling.shape.steps * dueling.shape.quantiles != dueling.columns)
+    invalid("values", "steps × quantiles elements");
+  return dueling;
 }
 
 template <typename Float>
-Napi::Value polyak_average(Napi::Env env, const Napi::Object& rule, const Napi::Object& input) {
-  const std::size_t count = length_of(input, "target");
-  const Float* online = required<Float>(input, "online", count);
-  Float* target = const_cast<Float*>(required<Float>(input, "target", count));
-  rl::polyak_average(number(rule, "rate", 0), online, target, count);
-  return env.Undefined();
+void dueling_q(const Call& call) {
+  constexpr const Signature& at = dueling_signature;
+  const Dueling dueling = dueling_of(call);
+  const Float* values = call.required<Float>(at.at("values"), dueling.columns);
+  const Float* advantages = call.required<Float>(at.at("advantages"), dueling.numbers);
+  auto* q = call.written<Float>(at.at("q"), dueling.numbers);
+  call.check_finite<Float>(at.at("values"));
+  call.check_finite<Float>(at.at("advantages"));
+  check_cancelled();
+  device::dueling_q(device::chosen(), dueling.centre, dueling.shape, values, advantages, q);
+}
+
+template <typename Float>
+void dueling_gradients(const Call& call) {
+  constexpr const Signature& at = dueling_gradients_signature;
+  const Dueling dueling = dueling_of(call);
+  const Float* advantages = call.required<Float>(at.at("advantages"), dueling.numbers);
+  const Float* q_gradients = call.required<Float>(at.at("qGradients"), dueling.numbers);
+  auto* value_gradients = call.written<Float>(at.at("valueGradients"), dueling.columns);
+  auto* advantage_gradients = call.written<Float>(at.at("advantageGradients"), dueling.numbers);
+  call.check_finite<Float>(at.at("advantages"));
+  call.check_finite<Float>(at.at("qGradients"));
+  check_cancelled();
+  device::dueling_gradients(device::chosen(), dueling.centre, dueling.shape, advantages, q_gradients,
+                            value_gradients, advantage_gradients);
+}
+
+constexpr Signature polyak_signature("online", {"online", "rate"}, {"target"});
+
+template <typename Float>
+void polyak_average(const Call& call) {
+  constexpr const Signature& at = polyak_signature;
+  const std::size_t count = call.length(at.at("target"));
+  auto* target = call.written<Float>(at.at("target"), count);
+  const Float* online = call.required<Float>(at.at("online"), count);
+  check_cancelled();
+  device::polyak_average(device::chosen(), call.number(at.at("rate"), 0), online, target, count);
 }
 
 }  // namespace
 
 void register_rl_q(Napi::Env env, Napi::Object exports) {
-  set_kernel(env, exports, "rlQTargets", "rewards", q_targets<float>, q_targets<double>);
-  set_kernel(env, exports, "rlQLoss", "like", q_loss<float>, q_loss<double>);
-  set_kernel(env, exports, "rlDuelingQ", "advantages", dueling_q<float>, dueling_q<double>);
-  set_kernel(env, exports, "rlDuelingGradients", "advantages", dueling_gradients<float>,
-             dueling_gradients<double>);
-  set_kernel(env, exports, "rlPolyakAverage", "target", polyak_average<float>, polyak_average<double>);
+  export_rl_call(env, exports, "rlQTargets", targets_signature, 0, [](const Napi::Object& from) {
+    return either_type([rule = target_rule(from)](const Call& call, double*, auto type) {
+      q_targets<decltype(type)>(rule, call);
+    });
+  });
+  export_rl_call(env, exports, "rlQLoss", loss_signature, 11, [](const Napi::Object& from) {
+    return either_type([rule = loss_rule(from)](const Call& call, double* numbers, auto type) {
+      q_loss<decltype(type)>(rule, call, numbers);
+    });
+  });
+  export_rl_call(env, exports, "rlDuelingQ", dueling_signature, 0, [](const Napi::Object&) {
+    return either_type([](const Call& call, double*, auto type) { dueling_q<decltype(type)>(call); });
+  });
+  export_rl_call(env, exports, "rlDuelingGradients", dueling_gradients_signature, 0, [](const Napi::Object&) {
+    return either_type([](const Call& call, double*, auto type) { dueling_gradients<decltype(type)>(call); });
+  });
+  export_rl_call(env, exports, "rlPolyakAverage", polyak_signature, 0, [](const Napi::Object&) {
+    return either_type([](const Call& call, double*, auto type) { polyak_average<decltype(type)>(call); });
+  });
 }
 
 }  // namespace adjudge

@@ -6,20 +6,13 @@
 #include <vector>
 
 #include "core/error.h"
+#include "reference/finite.h"
 #include "rules/q_terms.h"
 
 namespace adjudge::reference {
 namespace {
 
 using namespace rl;
-
-template <typename Float>
-double finite(const char* name, const Float* values, std::size_t index) {
-  const double value = values[index];
-  if (std::isfinite(value)) return value;
-  throw Error{"ARGUMENT_INVALID", std::string(name) + "[" + std::to_string(index) + "] is " +
-                                      std::to_string(value) + ", expected a finite number"};
-}
 
 struct Term {
   double value;

@@ -121,7 +121,8 @@ TEST(RlQVectors, WhatIsWrongIsNamed) {
       if (!std::isnan(targets.twin_next_q.dual[i])) return i;
   }();
   targets.twin_next_q.set(live, INFINITY);
-  EXPECT_EQ(message_of(call).rfind("ARGUMENT_INVALID twinNextQ[" + std::to_string(live) + "] is inf", 0), 0u)
+  EXPECT_EQ(message_of(call).rfind("ARGUMENT_INVALID twinNextQ[" + std::to_string(live) + "] is Infinity", 0),
+            0u)
       << message_of(call);
   targets.rewards.set(17, NAN);
   EXPECT_EQ(message_of(call).rfind("ARGUMENT_INVALID rewards[17]", 0), 0u) << message_of(call);

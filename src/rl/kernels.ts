@@ -38,7 +38,7 @@ function isDetached(values: unknown): boolean {
 }
 
 /** @throws AdjudgeError `BUFFER_DETACHED` */
-function checkAttached(name: string, values: unknown): void {
+export function checkAttached(name: string, values: unknown): void {
   if (!isDetached(values)) return
   throw new AdjudgeError(
     'BUFFER_DETACHED',

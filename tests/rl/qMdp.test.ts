@@ -100,19 +100,25 @@ const columns = (outcomes: Outcome[]) => ({
   weights: Float64Array.from(outcomes, ({ probability }) => probability)
 })
 
+const prepared = (algorithm: QAlgorithm) => ({
+  targetsOf: qTargets.prepare(algorithm),
+  lossOf: qLoss.prepare(algorithm)
+})
+
 /** Tabular learning over all outcomes at once, weighted by their probabilities: the exact expected gradient. */
 function learn(algorithm: QAlgorithm, outcomes: Outcome[], sweeps: number): Float64Array {
+  const { targetsOf, lossOf } = prepared(algorithm)
   const { states, nexts, actions, rewards, terminated, weights } = columns(outcomes)
   const online = new Float64Array(stateCount * actionCount)
   const target = online.slice()
   for (let sweep = 0; sweep < sweeps; sweep++) {
-    const targets = qTargets(algorithm, {
+    const targets = targetsOf({
       rewards,
       terminated,
       nextQ: rowsOf(target, nexts),
       nextOnlineQ: rowsOf(online, nexts)
     })
-    const { qGradients } = qLoss(algorithm, { q: rowsOf(online, states), actions, targets, weights })
+    const { qGradients } = lossOf({ q: rowsOf(online, states), actions, targets, weights })
     scatter(online, states, qGradients as Float64Array, 0.4 * states.length)
     if (sweep % algorithm.target.every === 0) polyakAverage(target, online, algorithm.target.rate)
   }
@@ -152,10 +158,11 @@ describe('tabular Q-learning on small MDPs converges to the solution by dynamic 
       const { states, nexts, actions, rewards, terminated, weights } = columns(outcomes)
       const heads = { values: new Float64Array(stateCount), advantages: new Float64Array(stateCount * actionCount) }
       const algorithm = algorithmOf('dqn')
+      const { targetsOf, lossOf } = prepared(algorithm)
       for (let sweep = 0; sweep < 3000; sweep++) {
         const q = duelingQ(heads)
-        const targets = qTargets(algorithm, { rewards, terminated, nextQ: rowsOf(q, nexts) })
-        const loss = qLoss(algorithm, { q: rowsOf(q, states), actions, targets, weights })
+        const targets = targetsOf({ rewards, terminated, nextQ: rowsOf(q, nexts) })
+        const loss = lossOf({ q: rowsOf(q, states), actions, targets, weights })
         const tableGradients = new Float64Array(q.length)
         scatter(tableGradients, states, loss.qGradients as Float64Array, -1)
         const { valueGradients, advantageGradients } = duelingGradients(heads, tableGradients)
@@ -170,6 +177,7 @@ describe('tabular Q-learning on small MDPs converges to the solution by dynamic 
       const optimal = flat(solve(outcomes, largest))
       const at = (state: number, action: number) => outcomes[state * actionCount + action]
       const run = (algorithm: QAlgorithm, greedyAfterFirst: boolean, sweeps: number) => {
+        const { targetsOf, lossOf } = prepared(algorithm)
         const random = stream(100 + seed)
         const q = new Float64Array(stateCount * actionCount)
         for (let sweep = 0; sweep < sweeps; sweep++) {
@@ -187,14 +195,14 @@ describe('tabular Q-learning on small MDPs converges to the solution by dynamic 
             starts.push(path.length)
           }
           const { states, nexts, actions, rewards, terminated } = columns(path)
-          const targets = qTargets(algorithm, {
+          const targets = targetsOf({
             rewards,
             terminated,
             actions,
             cuSeqlens: Int32Array.from(starts),
             nextQ: rowsOf(q, nexts)
           })
-          const { qGradients } = qLoss(algorithm, { q: rowsOf(q, states), actions, targets })
+          const { qGradients } = lossOf({ q: rowsOf(q, states), actions, targets })
           scatter(q, states, qGradients as Float64Array, 0.01 * states.length)
         }
         return q
@@ -212,6 +220,7 @@ describe('tabular Q-learning on small MDPs converges to the solution by dynamic 
     const empirical = outcomes.map((outcome, index) => ({ ...outcome, probability: counts[index] / 20 }))
     const expected = flat(solve(empirical, largest))
     const algorithm = algorithmOf('dqn')
+    const { targetsOf, lossOf } = prepared(algorithm)
     const errorWith = (beta: number) => {
       const replay = new ReplayBuffer({
         capacity: 20 * stateCount * actionCount,
@@ -227,8 +236,8 @@ describe('tabular Q-learning on small MDPs converges to the solution by dynamic 
         const { indices, weights, rows } = replay.sample(16)
         const transitions = columns(Array.from(rows.outcome, (index) => outcomes[index]))
         const { states, nexts, actions, rewards, terminated } = transitions
-        const targets = qTargets(algorithm, { rewards, terminated, nextQ: rowsOf(q, nexts) })
-        const { qGradients, priorities } = qLoss(algorithm, { q: rowsOf(q, states), actions, targets, weights })
+        const targets = targetsOf({ rewards, terminated, nextQ: rowsOf(q, nexts) })
+        const { qGradients, priorities } = lossOf({ q: rowsOf(q, states), actions, targets, weights })
         scatter(q, states, qGradients as Float64Array, 1 / (1 + step / 500) ** 0.6)
         replay.updatePriorities(indices, priorities as Float64Array)
         // The mean of the last half: its noise falls faster than that of a single table.
@@ -244,19 +253,20 @@ describe('tabular Q-learning on small MDPs converges to the solution by dynamic 
     // State 0 leads to state 1 for 10; from there the episode ends with one of five rewards.
     const quantiles = 2
     const algorithm = resolveQAlgorithm({ preset: 'qr_dqn', targets: { gamma }, loss: { huber_threshold: 0 } })
+    const { targetsOf, lossOf } = prepared(algorithm)
     const q = new Float64Array(2 * quantiles)
     for (let sweep = 0; sweep < 4000; sweep++) {
       const states = [0, 1, 1, 1, 1, 1]
       const rows = (of: number[]) =>
         Float64Array.from(of.flatMap((state) => Array.from(q.slice(2 * state, 2 * state + 2))))
-      const targets = qTargets(algorithm, {
+      const targets = targetsOf({
         rewards: Float64Array.of(10, 0, 1, 2, 3, 4),
         terminated: Uint8Array.of(0, 1, 1, 1, 1, 1),
         nextQ: rows([1, 0, 0, 0, 0, 0]),
         quantiles
       })
       const weights = Float64Array.of(1, 0.2, 0.2, 0.2, 0.2, 0.2)
-      const { qGradients } = qLoss(algorithm, {
+      const { qGradients } = lossOf({
         q: rows(states),
         actions: new Int32Array(6),
         targets,
@@ -351,6 +361,7 @@ describe('offline: CQL and ILQL on small MDPs', () => {
       loss: { value: { expectile }, conservative: { coefficient: 0 }, policy: { beta: 2 } },
       target: { rate: 0.2, every: 1 }
     })
+    const { targetsOf, lossOf } = prepared(algorithm)
     const tables = [new Float64Array(stateCount * actionCount), new Float64Array(stateCount * actionCount).fill(1)]
     const targetTables = tables.map((table) => table.slice())
     const values = new Float64Array(stateCount)
@@ -359,12 +370,12 @@ describe('offline: CQL and ILQL on small MDPs', () => {
       Float64Array.from(actions, (action, step) => table[states[step] * actionCount + action])
     let policyWeights = new Float64Array(0)
     for (let sweep = 0; sweep < sweeps; sweep++) {
-      const loss = qLoss(algorithm, {
+      const loss = lossOf({
         q: rowsOf(tables[0], states),
         twinQ: rowsOf(tables[1], states),
         actions,
         weights,
-        targets: qTargets(algorithm, { rewards, terminated, nextValues: pick(values, nexts) }),
+        targets: targetsOf({ rewards, terminated, nextValues: pick(values, nexts) }),
         values: pick(values, states),
         targetQ: taken(targetTables[0]),
         twinTargetQ: taken(targetTables[1]),
@@ -470,6 +481,7 @@ describe('tokens: every completion of three tokens over a vocabulary of three', 
   test('Q over the whole vocabulary, by one step and by Watkins’s λ-returns', () => {
     for (const preset of ['dqn', 'watkins_q_lambda']) {
       const algorithm = algorithmOf(preset)
+      const { targetsOf, lossOf } = prepared(algorithm)
       const q = new Float64Array(13 * vocabulary)
       for (let sweep = 0; sweep < 2000; sweep++) {
         const input = {
@@ -483,7 +495,7 @@ describe('tokens: every completion of three tokens over a vocabulary of three', 
           )
         }
         const states = steps.map(({ state }) => state)
-        const { qGradients } = qLoss(algorithm, { q: rowsOf(q, states), actions, targets: qTargets(algorithm, input) })
+        const { qGradients } = lossOf({ q: rowsOf(q, states), actions, targets: targetsOf(input) })
         scatter(q, states, qGradients as Float64Array, 0.05 * steps.length)
       }
       for (const prefix of prefixes) {
@@ -500,16 +512,17 @@ describe('tokens: every completion of three tokens over a vocabulary of three', 
       targets: { gamma: 1 },
       loss: { value: { expectile: 0.5 }, conservative: { coefficient: 0 }, policy: { coefficient: 0 } }
     })
+    const { targetsOf, lossOf } = prepared(algorithm)
     const q = new Float64Array(13 * vocabulary)
     const values = new Float64Array(13)
     const own = () => Float64Array.from(steps, ({ state, token }) => q[state * 3 + token])
     for (let sweep = 0; sweep < 3000; sweep++) {
-      const targets = qTargets(algorithm, {
+      const targets = targetsOf({
         rewards,
         terminated,
         nextValues: Float64Array.from(steps, ({ next }) => values[next])
       })
-      const loss = qLoss(algorithm, {
+      const loss = lossOf({
         actionQ: own(),
         targets,
         values: Float64Array.from(steps, ({ state }) => values[state]),

@@ -1,6 +1,15 @@
 /** Q-learning: targets, losses, replay. */
-export { qLoss, type QLoss, type QLossInput, type QLossMetrics } from './loss.js'
-export { duelingGradients, duelingQ, polyakAverage, type DuelingCentre, type DuelingInput } from './network.js'
+export { qLoss, type QLoss, type QLossArrays, type QLossInput, type QLossMetrics } from './loss.js'
+export {
+  duelingGradients,
+  duelingQ,
+  polyakAverage,
+  type DuelingCentre,
+  type DuelingGradients,
+  type DuelingGradientsCall,
+  type DuelingInput,
+  type PolyakCall
+} from './network.js'
 export {
   ReplayBuffer,
   type ReplayField,

@@ -1,9 +1,27 @@
 /** Losses of Q-learning, with the gradients that a network's backward pass takes. */
 import { AdjudgeError } from '../../errors.js'
-import { sameType } from '../kernels.js'
+import { checkAttached, sameType, zeros } from '../kernels.js'
+import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from '../prepared.js'
 import type { FloatArray } from '../types.js'
-import { callQKernel, type QLossArrays } from './native.js'
-import type { QAlgorithm } from './types.js'
+import { callQKernel } from './native.js'
+import { resolveQAlgorithm } from './resolve.js'
+import type { QAlgorithm, QAlgorithmOptions } from './types.js'
+
+/** Gradients of the loss, of the shapes of what they belong to; 0 where the mask is 0. */
+export interface QLossArrays {
+  qGradients?: FloatArray
+  twinQGradients?: FloatArray
+  actionQGradients?: FloatArray
+  twinActionQGradients?: FloatArray
+  logSumExpQGradients?: FloatArray
+  twinLogSumExpQGradients?: FloatArray
+  valueGradients?: FloatArray
+  logProbGradients?: FloatArray
+  /** [steps], with targets: |TD error|, of twins the larger; the step's loss with quantiles. For `updatePriorities`. */
+  priorities?: FloatArray
+  /** [steps], for a policy term: min(exp(beta · (target Q − V)), weight limit). */
+  policyWeights?: FloatArray
+}
 
 /**
  * Q comes whole (`q`: a vector of actions, or a vocabulary), or gathered (`actionQ`, and for a conservative term
@@ -40,6 +58,8 @@ export interface QLossInput {
   quantiles?: number
   /** Counted steps of the whole optimizer batch, where this call sees a part of it. Default: of this call. */
   batchSteps?: number
+  /** Where results go, of the element type of Q; those that this loss does not have are left alone. Default: new arrays. */
+  out?: QLossArrays
 }
 
 export interface QLossMetrics {
@@ -59,6 +79,7 @@ export interface QLossMetrics {
 }
 
 export interface QLoss extends QLossArrays {
+  loss: number
   metrics: QLossMetrics
 }
 
@@ -85,83 +106,154 @@ function checkNeeds(algorithm: QAlgorithm, input: QLossInput): void {
       throw refuse('logProbs: needed for the policy term of this algorithm')
   }
   if (input.values && !input.targetQ) throw refuse('targetQ: needed with values')
+  checkShape(input)
+}
+
+function checkShape({ q, actions, quantiles = 1 }: QLossInput): void {
+  if (!q || !actions) return
+  const rows = actions.length * quantiles
+  if (rows === 0 || (q.length >= rows && q.length % rows === 0)) return
+  checkAttached('q', q)
+  throw refuse(
+    `q: expected ${actions.length} (the length of actions) × actions × ${quantiles} values and got ${q.length}`
+  )
+}
+
+/** The arrays that this loss has: given ones, else new. */
+function outputsOf(algorithm: QAlgorithm, input: QLossInput, like: FloatArray): QLossArrays {
+  const { q, twinQ, actionQ, twinActionQ, values, targets, out = {} } = input
+  const steps = actionQ ? actionQ.length : (input.actions as Int32Array).length
+  const arrays: QLossArrays = {}
+  const add = (name: keyof QLossArrays, length: number) => {
+    arrays[name] = out[name] ?? zeros(length, like)
+  }
+  if (q) add('qGradients', q.length)
+  if (twinQ) add('twinQGradients', q ? q.length : 0)
+  const conservative = algorithm.loss.conservative.coefficient > 0
+  if (actionQ) {
+    add('actionQGradients', steps)
+    if (conservative) add('logSumExpQGradients', steps)
+  }
+  if (twinActionQ) {
+    add('twinActionQGradients', steps)
+    if (conservative) add('twinLogSumExpQGradients', steps)
+  }
+  if (targets) add('priorities', steps)
+  if (!values) return arrays
+  add('valueGradients', steps)
+  if (algorithm.loss.policy.coefficient === 0) return arrays
+  add('policyWeights', steps)
+  add('logProbGradients', steps)
+  return arrays
+}
+
+function bindLoss(algorithm: QAlgorithm, input: QLossInput): Bound<QLossArrays> {
+  checkNeeds(algorithm, input)
+  const like = (input.q ?? input.actionQ) as FloatArray
+  const typed = (values: FloatArray | undefined) => values && sameType(values, like)
+  const output = outputsOf(algorithm, input, like)
+  return {
+    values: [
+      like,
+      input.q,
+      typed(input.twinQ),
+      input.actionQ,
+      typed(input.twinActionQ),
+      typed(input.logSumExpQ),
+      typed(input.twinLogSumExpQ),
+      input.actions,
+      typed(input.targets),
+      typed(input.weights),
+      input.mask,
+      input.actionMask,
+      typed(input.values),
+      typed(input.targetQ),
+      typed(input.twinTargetQ),
+      typed(input.logProbs),
+      input.quantiles,
+      input.batchSteps,
+      output.qGradients,
+      output.twinQGradients,
+      output.actionQGradients,
+      output.twinActionQGradients,
+      output.logSumExpQGradients,
+      output.twinLogSumExpQGradients,
+      output.valueGradients,
+      output.logProbGradients,
+      output.priorities,
+      output.policyWeights
+    ],
+    output
+  }
+}
+
+/** What the kernel writes, in its order. */
+type QLossNumbers = readonly [
+  loss: number,
+  td: number,
+  conservative: number,
+  value: number,
+  policy: number,
+  steps: number,
+  q: number,
+  target: number,
+  priority: number,
+  stateValue: number,
+  policyWeight: number
+]
+
+function reportLoss(arrays: QLossArrays, values: Float64Array): QLoss {
+  const numbers = values as unknown as QLossNumbers
+  return {
+    loss: numbers[0],
+    ...arrays,
+    metrics: {
+      td: numbers[1],
+      conservative: numbers[2],
+      value: numbers[3],
+      policy: numbers[4],
+      steps: numbers[5],
+      q: numbers[6],
+      target: numbers[7],
+      priority: numbers[8],
+      state_value: numbers[9],
+      policy_weight: numbers[10]
+    }
+  }
+}
+
+function prepareLoss(algorithm: QAlgorithm, device: Device | undefined): Prepared<QLossInput, QLoss> {
+  const { td, tdCoefficient, huberThreshold, conservative, value, policy } = algorithm.loss
+  const rule = {
+    td,
+    tdCoefficient,
+    huberThreshold,
+    conservativeCoefficient: conservative.coefficient,
+    conservativeTemperature: conservative.temperature,
+    valueCoefficient: value.coefficient,
+    expectile: value.expectile,
+    policyCoefficient: policy.coefficient,
+    beta: policy.beta,
+    weightLimit: policy.weightLimit
+  }
+  return preparedCall(
+    callQKernel((kernels) => kernels.rlQLoss({ ...rule, device })),
+    11,
+    (input: QLossInput) => bindLoss(algorithm, input),
+    reportLoss
+  )
 }
 
 /**
  * Loss of a batch of steps, the sum of the record's terms, each a mean over counted steps:
  * TD (squared, Huber, quantile Huber) of Q(a) to `targets`; conservative, temperature · log Σ exp(Q / temperature) − Q(a);
  * value, |expectile − 1[u < 0]| · u² with u = target Q − V; policy, −log-prob · exp(beta · u), its weight a constant.
- * Targets, target Q and the weights get no gradient. Sums in f64, element type of Q.
+ * Targets, target Q and the weights get no gradient. Sums in f64; arithmetic and results in the element type of Q.
  * Sources: Mnih et al. 2015; Dabney et al. 2018; Kumar et al. 2020 (CQL); Kostrikov et al. 2021 (IQL); Snell et al. 2022
  * (ILQL), Schaul et al. 2016 (weights).
+ * `qLoss.prepare(options)` reads the rule once, `qLoss.async(algorithm, input)` works on the engine's threads.
  * @throws AdjudgeError `ARGUMENT_INVALID` for a missing input, lengths that disagree, a counted number that is not finite
- *   or an action out of range (with its index), an extraction weight that overflows.
+ *   or an action out of range (with its index), an extraction weight that overflows; `BUFFER_OVERLAP`, `BUFFER_DETACHED`, `BUFFER_BUSY` for
+ *   memory that cannot be used.
  */
-export function qLoss(algorithm: QAlgorithm, input: QLossInput): QLoss {
-  checkNeeds(algorithm, input)
-  const rule = algorithm.loss
-  const like = (input.q ?? input.actionQ) as FloatArray
-  const quantiles = input.quantiles ?? 1
-  const steps = input.actionQ ? like.length : (input.actions as Int32Array).length
-  const actionCount = input.actionQ ? 0 : steps > 0 ? like.length / (steps * quantiles) : 1
-  if (!input.actionQ && (!Number.isInteger(actionCount) || actionCount === 0)) {
-    throw refuse(`q: expected ${steps} (the length of actions) × actions × ${quantiles} values and got ${like.length}`)
-  }
-  const typed = (values: FloatArray | undefined) => values && sameType(values, like)
-  const result = callQKernel((kernels) =>
-    kernels.rlQLoss(
-      {
-        td: rule.td,
-        tdCoefficient: rule.tdCoefficient,
-        huberThreshold: rule.huberThreshold,
-        conservativeCoefficient: rule.conservative.coefficient,
-        conservativeTemperature: rule.conservative.temperature,
-        valueCoefficient: rule.value.coefficient,
-        expectile: rule.value.expectile,
-        policyCoefficient: rule.policy.coefficient,
-        beta: rule.policy.beta,
-        weightLimit: rule.policy.weightLimit
-      },
-      {
-        like,
-        steps,
-        actionCount,
-        quantiles,
-        twin: (input.twinQ ?? input.twinActionQ) !== undefined,
-        q: input.q,
-        twinQ: typed(input.twinQ),
-        actionQ: input.actionQ,
-        twinActionQ: typed(input.twinActionQ),
-        logSumExpQ: typed(input.logSumExpQ),
-        twinLogSumExpQ: typed(input.twinLogSumExpQ),
-        actions: input.actions,
-        targets: typed(input.targets),
-        weights: typed(input.weights),
-        mask: input.mask,
-        actionMask: input.actionMask,
-        values: typed(input.values),
-        targetQ: typed(input.targetQ),
-        twinTargetQ: typed(input.twinTargetQ),
-        policyWeights: rule.policy.coefficient > 0,
-        logProbs: typed(input.logProbs),
-        batchSteps: input.batchSteps
-      }
-    )
-  )
-  const { metrics } = result
-  return {
-    ...result,
-    metrics: {
-      td: metrics.td,
-      conservative: metrics.conservative,
-      value: metrics.value,
-      policy: metrics.policy,
-      steps: metrics.steps,
-      q: metrics.actionQ,
-      target: metrics.target,
-      priority: metrics.priority,
-      state_value: metrics.stateValue,
-      policy_weight: metrics.policyWeight
-    }
-  }
-}
+export const qLoss: RlCall<QAlgorithm, QAlgorithmOptions, QLossInput, QLoss> = rlCall(prepareLoss, resolveQAlgorithm)

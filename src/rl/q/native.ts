@@ -1,5 +1,6 @@
 /** The Q-learning and replay kernels as the addon exports them (native/napi/rl_q.cpp, rl_replay.cpp). */
 import { callKernel } from '../kernels.js'
+import type { NativeKernel } from '../nativeKernel.js'
 import type { FloatArray } from '../types.js'
 
 export interface NativeTree {
@@ -15,55 +16,14 @@ export interface NativeDraws {
   firstDraw: number
 }
 
-export interface NativeShape {
-  steps: number
-  actionCount: number
-  quantiles: number
-}
-
 export type RowArray = Float32Array | Float64Array | Int32Array | Uint8Array
 
-/** Gradients of the loss, of the shapes of what they belong to; 0 where the mask is 0. */
-export interface QLossArrays {
-  loss: number
-  qGradients?: FloatArray
-  twinQGradients?: FloatArray
-  actionQGradients?: FloatArray
-  twinActionQGradients?: FloatArray
-  logSumExpQGradients?: FloatArray
-  twinLogSumExpQGradients?: FloatArray
-  valueGradients?: FloatArray
-  logProbGradients?: FloatArray
-  /** [steps], with targets: |TD error|, of twins the larger; the step's loss with quantiles. For `updatePriorities`. */
-  priorities?: FloatArray
-  /** [steps], for a policy term: min(exp(beta · (target Q − V)), weight limit). */
-  policyWeights?: FloatArray
-}
-
-export interface NativeQLoss extends QLossArrays {
-  metrics: {
-    td: number
-    conservative: number
-    value: number
-    policy: number
-    steps: number
-    actionQ: number
-    target: number
-    priority: number
-    stateValue: number
-    policyWeight: number
-  }
-}
-
 export interface QKernels {
-  rlQTargets(rule: object, input: object): FloatArray
-  rlQLoss(rule: object, input: object): NativeQLoss
-  rlDuelingQ(rule: { centre: string }, input: NativeShape & { values: FloatArray; advantages: FloatArray }): FloatArray
-  rlDuelingGradients(
-    rule: { centre: string },
-    input: NativeShape & { advantages: FloatArray; qGradients: FloatArray }
-  ): { valueGradients: FloatArray; advantageGradients: FloatArray }
-  rlPolyakAverage(rule: { rate: number }, input: { target: FloatArray; online: FloatArray }): void
+  rlQTargets(rule: object): NativeKernel
+  rlQLoss(rule: object): NativeKernel
+  rlDuelingQ(rule: object): NativeKernel
+  rlDuelingGradients(rule: object): NativeKernel
+  rlPolyakAverage(rule: object): NativeKernel
   rlTreeLengths(rule: object, input: { capacity: number }): { sums: number; minima: number }
   rlTreeRebuild(rule: object, input: NativeTree): void
   rlTreeTotal(rule: object, input: NativeTree): number

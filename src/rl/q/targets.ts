@@ -1,9 +1,11 @@
 /** What Q is drawn towards. */
 import { AdjudgeError } from '../../errors.js'
-import { sameType } from '../kernels.js'
+import { checkAttached, sameType, zeros } from '../kernels.js'
+import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from '../prepared.js'
 import type { FloatArray } from '../types.js'
 import { callQKernel } from './native.js'
-import type { QAlgorithm } from './types.js'
+import { resolveQAlgorithm } from './resolve.js'
+import type { QAlgorithm, QAlgorithmOptions } from './types.js'
 
 /**
  * Steps of an agent, or tokens of a completion: step t goes from its state by `actions[t]` to a next state.
@@ -34,61 +36,85 @@ export interface QTargetInput {
   actions?: Int32Array
   /** Default 1. */
   quantiles?: number
+  /** [steps, quantiles], element type of `rewards`: where the targets go. Default: a new array. */
+  out?: { targets?: FloatArray }
 }
 
 const missing = (name: string, why: string) => new AdjudgeError('ARGUMENT_INVALID', `${name}: needed for ${why}`)
+
+/** What the record's bootstrap needs, by name. */
+function checkNeeds(rule: QAlgorithm['targets'], input: QTargetInput): void {
+  if ((rule.steps > 1 || rule.lambda !== null) && !input.cuSeqlens) {
+    throw missing('cuSeqlens', 'returns over several steps: the boundaries of the trajectories')
+  }
+  if (rule.bootstrap === 'value') {
+    if (!input.nextValues) throw missing('nextValues', 'the bootstrap "value"')
+    return
+  }
+  const { rewards, nextQ, quantiles = 1 } = input
+  if (!nextQ) throw missing('nextQ', `the bootstrap "${rule.bootstrap}"`)
+  if (rule.bootstrap === 'double' && !input.nextOnlineQ) throw missing('nextOnlineQ', 'the bootstrap "double"')
+  if (rule.lambda !== null && rule.trace === 'watkins' && !input.actions) {
+    throw missing('actions', 'the trace "watkins"')
+  }
+  const rows = rewards.length * quantiles
+  if (rows > 0 && (nextQ.length < rows || nextQ.length % rows !== 0)) {
+    checkAttached('nextQ', nextQ)
+    throw new AdjudgeError(
+      'ARGUMENT_INVALID',
+      `nextQ: expected ${rewards.length} × actions × ${quantiles} values and got ${nextQ.length}`
+    )
+  }
+}
+
+function bindTargets(algorithm: QAlgorithm, input: QTargetInput): Bound<FloatArray> {
+  checkNeeds(algorithm.targets, input)
+  const { rewards, quantiles } = input
+  const typed = (values: FloatArray | undefined) => values && sameType(values, rewards)
+  const targets = input.out?.targets ?? zeros(rewards.length * (quantiles ?? 1), rewards)
+  return {
+    values: [
+      rewards,
+      input.cuSeqlens,
+      input.terminated,
+      input.truncated,
+      typed(input.discounts),
+      typed(input.nextQ),
+      typed(input.twinNextQ),
+      typed(input.nextOnlineQ),
+      input.nextActionMask,
+      typed(input.nextValues),
+      input.actions,
+      quantiles,
+      targets
+    ],
+    output: targets
+  }
+}
+
+function prepareTargets(algorithm: QAlgorithm, device: Device | undefined): Prepared<QTargetInput, FloatArray> {
+  return preparedCall(
+    callQKernel((kernels) => kernels.rlQTargets({ ...algorithm.targets, device })),
+    0,
+    (input: QTargetInput) => bindTargets(algorithm, input),
+    (targets) => targets
+  )
+}
 
 /**
  * Targets of Q(s, a):
  * n-step Σ γ^k r + γ^n v, λ-return r + γ((1 − λ) v + λ · next target), v the value of the next state by
  * `targets.bootstrap`. After a terminated step there is nothing; a truncated one, and the last of a trajectory,
- * bootstraps. Sums in f64, element type of the rewards.
+ * bootstraps. Returns are summed in f64; element type of the rewards.
  * Sources: Watkins 1989; Peng & Williams 1996; Mnih et al. 2015; van Hasselt et al. 2016; Haarnoja et al. 2017;
  * Dabney et al. 2018 (quantiles of the best action).
+ * `qTargets.prepare(options)` reads the rule once, `qTargets.async(algorithm, input)` works on the engine's threads.
  * @returns [steps], or [steps, quantiles].
  * @throws AdjudgeError `ARGUMENT_INVALID` for a missing input, lengths that disagree, a number that is needed and not
- *   finite (with its index), a next state without an allowed action.
+ *   finite (with its index), a next state without an allowed action; `BUFFER_OVERLAP`, `BUFFER_DETACHED`, `BUFFER_BUSY`
+ *   for memory that cannot be used.
  */
-export function qTargets(algorithm: QAlgorithm, input: QTargetInput): FloatArray {
-  const rule = algorithm.targets
-  const { rewards, quantiles = 1 } = input
-  const steps = rewards.length
-  if ((rule.steps > 1 || rule.lambda !== null) && !input.cuSeqlens) {
-    throw missing('cuSeqlens', 'returns over several steps: the boundaries of the trajectories')
-  }
-  let actionCount = 0
-  if (rule.bootstrap === 'value') {
-    if (!input.nextValues) throw missing('nextValues', 'the bootstrap "value"')
-  } else {
-    if (!input.nextQ) throw missing('nextQ', `the bootstrap "${rule.bootstrap}"`)
-    if (rule.bootstrap === 'double' && !input.nextOnlineQ) throw missing('nextOnlineQ', 'the bootstrap "double"')
-    if (rule.lambda !== null && rule.trace === 'watkins' && !input.actions) {
-      throw missing('actions', 'the trace "watkins"')
-    }
-    actionCount = steps > 0 ? input.nextQ.length / (steps * quantiles) : 1
-    if (!Number.isInteger(actionCount) || actionCount === 0) {
-      throw new AdjudgeError(
-        'ARGUMENT_INVALID',
-        `nextQ: expected ${steps} × actions × ${quantiles} values and got ${input.nextQ.length}`
-      )
-    }
-  }
-  const typed = (values: FloatArray | undefined) => values && sameType(values, rewards)
-  return callQKernel((kernels) =>
-    kernels.rlQTargets(rule, {
-      rewards,
-      cuSeqlens: input.cuSeqlens,
-      terminated: input.terminated,
-      truncated: input.truncated,
-      discounts: typed(input.discounts),
-      nextQ: typed(input.nextQ),
-      twinNextQ: typed(input.twinNextQ),
-      nextOnlineQ: typed(input.nextOnlineQ),
-      nextActionMask: input.nextActionMask,
-      nextValues: typed(input.nextValues),
-      actions: input.actions,
-      actionCount,
-      quantiles
-    })
-  )
-}
+export const qTargets: RlCall<QAlgorithm, QAlgorithmOptions, QTargetInput, FloatArray> = rlCall(
+  prepareTargets,
+  resolveQAlgorithm
+)
