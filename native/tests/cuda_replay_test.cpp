@@ -88,7 +88,7 @@ TEST(CudaReplay, DrawsAreThoseOfTheProcessor) {
       rl::sample_prioritized(tree.host(), sampling, 9, 1000, expected.data(), count);
       rl::sample_uniform(leaves, 9, 1000, uniform.data(), count);
       in_every_order([&](int threads) {
-        std::vector<std::int32_t> found(count), found_uniform(count);
+        std::vector<std::int32_t> found(expected.size()), found_uniform(expected.size());
         enqueue(threads, [&](Launch& launch) {
           return adjudge_cuda_kernels()->sample_prioritized(tree.device(), sampling, 9, 1000, found.data(),
                                                             count, launch);
@@ -109,7 +109,7 @@ TEST(CudaReplay, DrawsAreThoseOfTheProcessor) {
         rl::importance_weights(tree.host(), leaves, 0.6, normalization, expected.data(), weights.data(),
                                count);
         in_every_order([&](int threads) {
-          std::vector<double> found(count);
+          std::vector<double> found(expected.size());
           enqueue(threads, [&](Launch& launch) {
             return adjudge_cuda_kernels()->replay_weights(tree.device(), static_cast<std::int64_t>(leaves),
                                                           0.6, normalization, expected.data(), found.data(),
