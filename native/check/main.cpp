@@ -37,6 +37,7 @@ int run(const adjudge::check::Options& options, const std::string& json, bool ti
   check_policy_loss(report);
   check_value_and_kl(report);
   check_logits(report);
+  check_linear(report);
   check_q(report);
   check_q_network(report);
   check_preference_loss(report);

@@ -102,6 +102,7 @@ void check_returns(Report& report);
 void check_policy_loss(Report& report);
 void check_value_and_kl(Report& report);
 void check_logits(Report& report);
+void check_linear(Report& report);
 void check_q(Report& report);
 void check_q_network(Report& report);
 void check_preference_loss(Report& report);

@@ -23,6 +23,7 @@ Kernels every_kernel() {
   add_preference_loss(table);
   add_value_loss(table);
   add_kl_rows(table);
+  add_linear(table);
   add_logits(table);
   add_off_policy_returns(table);
   add_policy_loss(table);

@@ -146,16 +146,17 @@ struct LinearRows {
   std::int64_t width = 0;
   std::int64_t vocabulary = 0;
   std::int64_t chunk_rows = 0;  // 0 = at most 64 MiB of logits
-  float inverse_temperature = 1;
+  double temperature = 1;
   const std::int32_t* tokens = nullptr;  // [rows]
 };
 
-// d loss / d hidden and d loss / d weights, both float32; null = not wanted. weight_gradients is added to.
+// d loss / d hidden and d loss / d weights, both float32; null = not wanted.
 struct LinearGradient {
-  const float* log_prob_gradients = nullptr;  // [rows]; a row whose coefficients are 0 costs nothing
-  const float* entropy_gradients = nullptr;   // [rows] or null
-  float* hidden_gradients = nullptr;          // [rows, width]
-  float* weight_gradients = nullptr;          // [vocabulary, width]
+  rl::LogitsCoefficients<float> coefficients;  // a row whose coefficients are 0 costs nothing
+  const float* log_sum_exp = nullptr;          // [rows], as those of LogitsGradient
+  const float* entropies = nullptr;
+  float* hidden_gradients = nullptr;  // [rows, width], written everywhere
+  float* weight_gradients = nullptr;  // [vocabulary, width], added to
 };
 
 // A sum tree in device memory with the layout of rl::SumTree (sums of all levels, then minima above the
@@ -230,7 +231,7 @@ struct Kernels {
                    const rl::RolloutBatch<float>&, std::int64_t tokens, std::uint8_t* mask,
                    std::uint8_t* keep, rl::CriterionMetrics* metrics, Launch&);
   int (*linear_statistics)(const LinearRows&, const rl::LogitsStatistics<float>&, Fault* fault, Launch&);
-  int (*linear_gradient)(const LinearRows&, const LinearGradient&, Launch&);
+  int (*linear_gradient)(const LinearRows&, const LinearGradient&, Fault* fault, Launch&);
 };
 
 }  // namespace adjudge::cuda

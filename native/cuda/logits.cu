@@ -3,7 +3,6 @@
 // once or twice (from cache) and writes it once. Sums of threads are f32, of blocks f64.
 #include "cuda/logits.cuh"
 
-#include "cuda/fault.cuh"
 #include "cuda/logits_top.cuh"
 #include "cuda/table.h"
 
@@ -36,9 +35,11 @@ SIMT_DEVICE void write_statistics(const LogitsRows& rows, std::int64_t row, cons
 }
 
 template <typename T>
-SIMT_KERNEL logits_statistics_kernel(LogitsRows rows, LogitsStatistics<float> statistics, FaultKey* fault) {
-  const std::int64_t row = simt::block();
-  const T* const logits = static_cast<const T*>(rows.logits) + row * rows.stride;
+SIMT_KERNEL logits_statistics_kernel(LogitsRows rows, LiveRows live, LogitsStatistics<float> statistics,
+                                     FaultKey* fault) {
+  if (simt::block() >= live.number()) return;
+  const std::int64_t row = live.row(simt::block());
+  const T* const logits = static_cast<const T*>(rows.logits) + simt::block() * rows.stride;
   const LogitsSums sums = sums_of_row(logits, rows.width, rows.temperature);
   const FaultKind kind = fault_of(rows, row, sums);
   if (kind != FaultKind::none) {
@@ -69,10 +70,11 @@ struct Normaliser {
 };
 
 template <typename T>
-SIMT_KERNEL logits_gradient_kernel(LogitsRows rows, LogitsGradient wanted, FaultKey* fault) {
-  const std::int64_t row = simt::block();
-  const T* const logits = static_cast<const T*>(rows.logits) + row * rows.stride;
-  T* const gradients = static_cast<T*>(wanted.gradients) + row * rows.stride;
+SIMT_KERNEL logits_gradient_kernel(LogitsRows rows, LiveRows live, LogitsGradient wanted, FaultKey* fault) {
+  if (simt::block() >= live.number()) return;
+  const std::int64_t row = live.row(simt::block());
+  const T* const logits = static_cast<const T*>(rows.logits) + simt::block() * rows.stride;
+  T* const gradients = static_cast<T*>(wanted.gradients) + simt::block() * rows.stride;
   const LogitsCoefficients<float>& coefficients = wanted.coefficients;
   const float policy = coefficients.log_prob_gradients[row];
   const float exploration = coefficients.entropy_gradients ? coefficients.entropy_gradients[row] : 0.0f;
@@ -116,11 +118,7 @@ int logits_statistics(const LogitsRows& rows, const LogitsStatistics<float>& sta
   auto* const key = enqueue.take<FaultKey>(1);
   if (enqueue.stops()) return enqueue.status();
   begin_faults(enqueue, key);
-  const simt::Grid grid{rows.rows, enqueue.threads(), statistics.top_k * sizeof(std::uint64_t)};
-  if (rows.element == Element::float32)
-    enqueue.with("logits_statistics_kernel", logits_statistics_kernel<float>, grid, rows, statistics, key);
-  else
-    enqueue.with("logits_statistics_kernel", logits_statistics_kernel<Bfloat16>, grid, rows, statistics, key);
+  enqueue_logits_statistics(enqueue, rows, {0, rows.rows}, statistics, key);
   end_faults(enqueue, key, fault);
   return enqueue.status();
 }
@@ -130,16 +128,27 @@ int logits_gradient(const LogitsRows& rows, const LogitsGradient& wanted, Fault*
   auto* const key = enqueue.take<FaultKey>(1);
   if (enqueue.stops()) return enqueue.status();
   begin_faults(enqueue, key);
-  const simt::Grid grid{rows.rows, enqueue.threads(), 0};
-  if (rows.element == Element::float32)
-    enqueue.with("logits_gradient_kernel", logits_gradient_kernel<float>, grid, rows, wanted, key);
-  else
-    enqueue.with("logits_gradient_kernel", logits_gradient_kernel<Bfloat16>, grid, rows, wanted, key);
+  enqueue_logits_gradient(enqueue, rows, {0, rows.rows}, wanted, key);
   end_faults(enqueue, key, fault);
   return enqueue.status();
 }
 
 }  // namespace
+
+void enqueue_logits_statistics(Enqueue& enqueue, const LogitsRows& rows, const LiveRows& live,
+                               const LogitsStatistics<float>& statistics, FaultKey* fault) {
+  const simt::Grid grid{live.most, enqueue.threads(), statistics.top_k * sizeof(std::uint64_t)};
+  const auto kernel =
+      rows.element == Element::float32 ? logits_statistics_kernel<float> : logits_statistics_kernel<Bfloat16>;
+  enqueue.with("logits_statistics_kernel", kernel, grid, rows, live, statistics, fault);
+}
+
+void enqueue_logits_gradient(Enqueue& enqueue, const LogitsRows& rows, const LiveRows& live,
+                             const LogitsGradient& wanted, FaultKey* fault) {
+  const auto kernel =
+      rows.element == Element::float32 ? logits_gradient_kernel<float> : logits_gradient_kernel<Bfloat16>;
+  enqueue("logits_gradient_kernel", kernel, live.most, rows, live, wanted, fault);
+}
 
 void add_logits(Kernels& table) {
   table.logits_statistics = logits_statistics;

@@ -1,9 +1,11 @@
-// One row of logits by one block: its sums, relative to its largest logit.
+// One row of logits by one block: its sums, relative to its largest logit; and the kernels over rows.
 #pragma once
 
 #include <cmath>
 
 #include "cuda/elements.cuh"
+#include "cuda/fault.cuh"
+#include "cuda/live_rows.cuh"
 #include "cuda/reduce.cuh"
 
 namespace adjudge::cuda {
@@ -78,5 +80,11 @@ SIMT_DEVICE LogitsSums sums_of_row(const T* row, std::int64_t width, double temp
   whole.squares = block_sum(squares);
   return whole;
 }
+
+// rows.logits holds the live rows one after another; all other arrays are by row.
+void enqueue_logits_statistics(Enqueue& enqueue, const LogitsRows& rows, const LiveRows& live,
+                               const rl::LogitsStatistics<float>& statistics, FaultKey* fault);
+void enqueue_logits_gradient(Enqueue& enqueue, const LogitsRows& rows, const LiveRows& live,
+                             const LogitsGradient& wanted, FaultKey* fault);
 
 }  // namespace adjudge::cuda

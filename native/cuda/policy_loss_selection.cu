@@ -167,22 +167,13 @@ SIMT_KERNEL ties_before_kernel(std::int64_t chunks, std::int32_t* ties) {
 // Of equal covariances the lowest tokens.
 SIMT_KERNEL single_out_kernel(const std::uint64_t* keys, std::int64_t tokens, const RadixState* state,
                               const std::int32_t* ties_before, std::uint8_t* selected) {
-  SIMT_SHARED std::int32_t warp_ties[simt::warp_size];
   const std::int64_t begin = simt::block() * keys_per_block;
   const std::int64_t end = begin + keys_per_block < tokens ? begin + keys_per_block : tokens;
   std::int32_t before = ties_before[simt::block()];
   for (std::int64_t first = begin; first < end; first += simt::threads()) {
     const std::int64_t t = first + simt::thread();
     const bool tie = t < end && keys[t] == state->key && keys[t] != no_key;
-    const unsigned lanes = simt::ballot(tie);
-    if (simt::lane() == 0) warp_ties[simt::warp()] = simt::count_bits(lanes);
-    simt::block_barrier();
-    std::int32_t own = before + simt::count_bits(lanes & ((1u << simt::lane()) - 1));
-    for (int i = 0; i < simt::warps(); ++i) {
-      if (i < simt::warp()) own += warp_ties[i];
-      before += warp_ties[i];
-    }
-    simt::block_barrier();
+    const std::int32_t own = block_rank(tie, before);
     if (t < end) selected[t] = keys[t] < state->key || (tie && own <= state->rank) ? 1 : 0;
   }
 }

@@ -68,4 +68,20 @@ SIMT_DEVICE Record block_sum_fields(const Record& record) {
   return result;
 }
 
+// The number of threads below this one whose flag is set, past `before`, which grows by those of the whole
+// block. All threads of the block call it.
+SIMT_DEVICE std::int32_t block_rank(bool flag, std::int32_t& before) {
+  SIMT_SHARED std::int32_t warp_flags[simt::warp_size];
+  const unsigned lanes = simt::ballot(flag);
+  if (simt::lane() == 0) warp_flags[simt::warp()] = simt::count_bits(lanes);
+  simt::block_barrier();
+  std::int32_t rank = before + simt::count_bits(lanes & ((1u << simt::lane()) - 1));
+  for (int i = 0; i < simt::warps(); ++i) {
+    if (i < simt::warp()) rank += warp_flags[i];
+    before += warp_flags[i];
+  }
+  simt::block_barrier();
+  return rank;
+}
+
 }  // namespace adjudge::cuda

@@ -19,10 +19,13 @@
 #define SIMT_DEVICE __device__ inline
 // Before a loop: several of its loads are under way at once.
 #define SIMT_UNROLL _Pragma("unroll 4")
+// After SIMT_KERNEL: the kernel's block size, and how many blocks a multiprocessor is to hold at once.
+#define SIMT_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
 #else
 #define SIMT_KERNEL void
 #define SIMT_DEVICE inline
 #define SIMT_UNROLL
+#define SIMT_BOUNDS(threads, blocks)
 // Shared by the lanes of a block. Blocks run one after another, and find what the block before left.
 #define SIMT_SHARED static thread_local
 #endif

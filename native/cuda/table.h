@@ -9,6 +9,7 @@ void add_advantages(Kernels& table);
 void add_dueling(Kernels& table);
 void add_gae(Kernels& table);
 void add_kl_rows(Kernels& table);
+void add_linear(Kernels& table);
 void add_logits(Kernels& table);
 void add_off_policy_returns(Kernels& table);
 void add_policy_loss(Kernels& table);

@@ -110,13 +110,14 @@ LossRule rule_of(LossKind kind) {
 
 // A row of more than 1,024 tokens is the work of a whole block.
 TEST(CudaPolicyLoss, EveryKindInEveryOrderOfTheLanes) {
-  Rows rows(1, 24, 90, true);
+  Rows rows(1, 16, 60, true);
   const Rows one(12, 1, 3000, true);
   ASSERT_GT(one.mask.size(), 1024U);
   for (const LossKind kind : kinds) {
     LossRule rule = rule_of(kind);
     in_all_orders(rule, rows, {}, name_of(rule, "short rows"));
-    in_one_order(rule, one, {}, name_of(rule, "one long row"));
+    if (kind == LossKind::vespo || kind == LossKind::gmpo)
+      in_one_order(rule, one, {}, name_of(rule, "one long row"));
   }
   for (const Ratio ratio : {Ratio::token, Ratio::sequence}) {
     LossRule rule;
@@ -126,7 +127,7 @@ TEST(CudaPolicyLoss, EveryKindInEveryOrderOfTheLanes) {
 }
 
 TEST(CudaPolicyLoss, EveryAggregation) {
-  const Rows rows(2, 24, 80, true);
+  const Rows rows(2, 14, 60, true);
   for (const LossKind kind : kinds) {
     for (const auto aggregation :
          {Aggregation::token_mean, Aggregation::token_sum, Aggregation::sequence_mean_token_mean,
@@ -166,7 +167,7 @@ TEST(CudaPolicyLoss, RatiosOfRows) {
 }
 
 TEST(CudaPolicyLoss, OptionsOneByOne) {
-  const Rows rows(4, 24, 80, true);
+  const Rows rows(4, 14, 60, true);
   for (const LossKind kind : kinds) {
     for (std::size_t option = 0; option < options.size(); ++option) {
       LossRule rule = rule_of(kind);
