@@ -35,6 +35,7 @@ int run(const adjudge::check::Options& options, const std::string& json, bool ti
   check_advantages(report);
   check_returns(report);
   check_policy_loss(report);
+  check_off_policy(report);
   check_value_and_kl(report);
   check_logits(report);
   check_linear(report);

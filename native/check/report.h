@@ -99,6 +99,7 @@ class Report {
 
 void check_advantages(Report& report);
 void check_returns(Report& report);
+void check_off_policy(Report& report);
 void check_policy_loss(Report& report);
 void check_value_and_kl(Report& report);
 void check_logits(Report& report);

@@ -8,6 +8,7 @@ namespace adjudge::cuda {
 void add_advantages(Kernels& table);
 void add_dueling(Kernels& table);
 void add_gae(Kernels& table);
+void add_importance_weights(Kernels& table);
 void add_kl_rows(Kernels& table);
 void add_linear(Kernels& table);
 void add_logits(Kernels& table);
@@ -16,6 +17,7 @@ void add_policy_loss(Kernels& table);
 void add_polyak(Kernels& table);
 void add_q_loss(Kernels& table);
 void add_q_targets(Kernels& table);
+void add_rejection(Kernels& table);
 void add_replay(Kernels& table);
 void add_preference_loss(Kernels& table);
 void add_value_loss(Kernels& table);

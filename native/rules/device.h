@@ -7,3 +7,11 @@
 #else
 #define ADJUDGE_DEVICE inline __attribute__((always_inline))
 #endif
+
+// Marks code that all threads of a team run together: the lanes of a warp or block on a GPU, which meet in
+// the team's sums, and one thread on the processor.
+#if defined(__CUDACC__)
+#define ADJUDGE_TEAM __device__ inline
+#else
+#define ADJUDGE_TEAM inline
+#endif

@@ -9,8 +9,8 @@
 namespace adjudge::rl {
 
 ADJUDGE_DEVICE bool less(double a, double b) { return a < b; }
-ADJUDGE_DEVICE bool equal(double a, double b) { return a == b; }
 ADJUDGE_DEVICE bool at_most(double a, double b) { return a <= b; }
+ADJUDGE_DEVICE bool equal(double a, double b) { return a == b; }
 ADJUDGE_DEVICE double select(bool mask, double yes, double no) { return mask ? yes : no; }
 ADJUDGE_DEVICE double minimum(double a, double b) { return a < b ? a : b; }
 ADJUDGE_DEVICE double maximum(double a, double b) { return a > b ? a : b; }
