@@ -68,12 +68,14 @@ struct LossLanes {
   int64_t vectors;  // in `lanes`
 };
 
-// A whole row whose tokens share one advantage, of a plain rule (LossPlan::plain).
+// A whole row of a plain rule (LossPlan::plain).
 struct LossRow {
   int64_t count;
   const float* log_probs;
   const float* old_log_probs;
   const float* reference_log_probs;  // null: no KL
+  const float* importance_weights;   // null: 1
+  const float* advantages;           // null: `advantage` for all
   const uint8_t* mask;               // null: every token counts
   float advantage;
   float weight;    // of a counted token
@@ -85,6 +87,12 @@ struct LossRow {
   int64_t high;
   int64_t dual;
   int64_t bound;
+};
+
+// Sums over the counted tokens of a row.
+struct EntropySums {
+  double entropy;
+  double bonus;
 };
 
 // Sums of counted tokens' log ratios.
@@ -119,12 +127,20 @@ struct RowSums {
   double advantage_negative;
 };
 
+// A row of tokens with ratios of their own: one advantage or one each; without KL and with an unbounded k3.
+// Null: not of this kind.
+struct RowSweeps {
+  void (*of[2][2])(const rl::LossConstants& rule, LossRow& row, LossLanes& sums);
+};
+
 struct PolicyLossKernels {
   void (*sweep[loss_kinds])(const rl::LossConstants& rule, const LossBlock& block, LossSums& sums);
-  // A row of tokens with ratios of their own, without KL and with an unbounded k3; null: not of this kind.
-  void (*sweep_row[loss_kinds][2])(const rl::LossConstants& rule, LossRow& row, LossLanes& sums);
+  RowSweeps sweep_row[loss_kinds];
   // A row with one ratio: `gradient` and the KL.
   void (*sweep_fixed_row)(const rl::LossConstants& rule, LossRow& row, LossLanes& sums);
+  // Entropies and their bonus, `weight` times each; writes -weight to the gradients (null: not wanted).
+  EntropySums (*sweep_entropies)(const float* entropies, const uint8_t* mask, int64_t count, float weight,
+                                 float* gradients);
   LogRatioSums (*sum_log_ratios)(const float* log_probs, const float* old_log_probs, const uint8_t* mask,
                                  int64_t count);
   void (*gather)(const LossLanes& lanes, LossSums& sums);

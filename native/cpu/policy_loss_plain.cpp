@@ -34,8 +34,8 @@ void add_fixed_term(const LossPlan& plan, std::int64_t counted, const LogRatioSu
 
 LossPartial loss_of_plain_rows(const LossPlan& plan, std::int64_t begin, std::int64_t end) {
   const LossBatch<float>& batch = plan.batch;
-  const auto kernel =
-      plan.kernels.sweep_row[static_cast<int>(plan.rule.kind)][batch.reference_log_probs ? 1 : 0];
+  const auto kernel = plan.kernels.sweep_row[static_cast<int>(plan.rule.kind)]
+                          .of[batch.advantages_per_token ? 1 : 0][batch.reference_log_probs ? 1 : 0];
   LossPartial partial;
   LossLanes lanes = {};
   for (std::int64_t index = begin; index < end; ++index) {
@@ -47,8 +47,12 @@ LossPartial loss_of_plain_rows(const LossPlan& plan, std::int64_t begin, std::in
     row.log_probs = at(batch.log_probs);
     row.old_log_probs = at(batch.old_log_probs);
     row.reference_log_probs = at(batch.reference_log_probs);
+    row.importance_weights = at(batch.importance_weights);
     row.mask = at(batch.mask);
-    row.advantage = batch.advantages[index];
+    if (batch.advantages_per_token)
+      row.advantages = at(batch.advantages);
+    else
+      row.advantage = batch.advantages[index];
     row.weight =
         static_cast<float>(row_weight(plan.rule.aggregation, plan.counts, static_cast<double>(counted)));
     row.gradients = at(plan.gradients);
@@ -60,6 +64,14 @@ LossPartial loss_of_plain_rows(const LossPlan& plan, std::int64_t begin, std::in
           plan.kernels.sum_log_ratios(row.log_probs, row.old_log_probs, row.mask, row.count);
       add_fixed_term(plan, counted, log_ratios, row, partial.sums);
       plan.kernels.sweep_fixed_row(plan.constants, row, lanes);
+    }
+    if (batch.entropies) {
+      const float bonus = plan.bonus_by_row ? static_cast<float>(plan.rule.entropy_coefficient) * row.weight
+                                            : plan.bonus_weight;
+      const EntropySums sums = plan.kernels.sweep_entropies(at(batch.entropies), row.mask, row.count, bonus,
+                                                            at(plan.entropy_gradients));
+      partial.sums.entropy += sums.entropy;
+      partial.sums.bonus += sums.bonus;
     }
     if (counted == 0) partial.sums.loss += loss_of_empty_row(plan, index, 1);
     partial.sums.bound += row.bound;

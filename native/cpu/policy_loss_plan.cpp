@@ -29,10 +29,9 @@ const PolicyLossKernels& policy_loss_kernels() {
 
 namespace {
 
-// One advantage a row, unbounded ratios of tokens or a mean ratio of rows, KL absent or an unbounded k3, and
-// nothing more: what most rules are.
+// Unbounded ratios of tokens, or a mean ratio of rows with one advantage each; KL absent or an unbounded k3;
+// no token singled out: what most rules are.
 bool is_plain(const LossRule& rule, const LossBatch<float>& batch, const PolicyLossKernels& kernels) {
-  if (batch.advantages_per_token || batch.entropies || batch.importance_weights) return false;
   if (!std::isinf(rule.off_policy_threshold)) return false;
   if (!std::isinf(rule.log_ratio_low) || !std::isinf(rule.log_ratio_high)) return false;
   const KlRule& kl = rule.kl;
@@ -40,8 +39,9 @@ bool is_plain(const LossRule& rule, const LossBatch<float>& batch, const PolicyL
                         std::isinf(kl.difference_low) && std::isinf(kl.difference_high) &&
                         std::isinf(kl.value_limit);
   if (batch.reference_log_probs && !plain_kl) return false;
-  if (rule.ratio == Ratio::token) return kernels.sweep_row[static_cast<int>(rule.kind)][0] != nullptr;
-  return rule.ratio == Ratio::sequence && (rule.kind == LossKind::clip || rule.kind == LossKind::sapo);
+  if (rule.ratio == Ratio::token) return kernels.sweep_row[static_cast<int>(rule.kind)].of[0][0] != nullptr;
+  return rule.ratio == Ratio::sequence && (rule.kind == LossKind::clip || rule.kind == LossKind::sapo) &&
+         !batch.advantages_per_token && !batch.importance_weights;
 }
 
 }  // namespace

@@ -145,18 +145,19 @@ ADJUDGE_INLINE Growth growth_of(const Lanes& log_prob, const Lanes& reference) {
   return {growth - d, growth};
 }
 
-// Each token with a ratio of its own. Reads 8 bytes a token, 12 with KL, and writes 4; about 40 operations
-// with two exponentials.
-template <rl::LossKind kind, bool with_kl>
+// Each token with a ratio of its own. Reads 8 bytes a token and 4 for each of KL, advantages and importance
+// weights, and writes 4; about 40 operations with two exponentials.
+template <rl::LossKind kind, bool per_token, bool with_kl>
 void sweep_row(const rl::LossConstants& constants, LossRow& row, LossLanes& memory) {
+  constexpr bool one_clip_range = kind == rl::LossKind::clip && !per_token;
   const rl::LossConstants rule = constants;
   const LossRow r = row;
-  const Lanes advantage(r.advantage), weight(r.weight), one(1.0f), zero(0.0f);
+  const Lanes row_advantage(r.advantage), weight(r.weight), one(1.0f), zero(0.0f);
   const Lanes policy_weight(-r.advantage * r.weight), kl_coefficient(rule.kl.coefficient);
   const Lanes kl_weight(-r.weight * rule.kl.coefficient), limit(rl::single_overflow_limit);
-  const rl::ClipRange<Lanes> range = rl::clip_range(rule, advantage);
+  const rl::ClipRange<Lanes> range = rl::clip_range(rule, row_advantage);
   const Lanes lowest = range.lowest, highest = range.highest;
-  const Lanes clip_low(rule.ratio_low), clip_high(rule.ratio_high), opposite_advantage = -advantage;
+  const Lanes clip_low(rule.ratio_low), clip_high(rule.ratio_high), opposite_advantage = -row_advantage;
   const bool dual_clips = r.advantage < 0 && rule.dual_clip < rl::single_infinity;
   int64_t low = 0, high = 0, dual = 0, bound = 0;
   for_vectors(
@@ -167,6 +168,7 @@ void sweep_row(const rl::LossConstants& constants, LossRow& row, LossLanes& memo
         const int64_t room = whole ? Lanes::width : left;
         const Lanes log_prob = load_lanes(r.log_probs + i, room);
         const Lanes old_log_prob = load_lanes(r.old_log_probs + i, room);
+        const Lanes advantage = per_token ? load_lanes(r.advantages + i, room) : row_advantage;
         const Lanes change = log_prob - old_log_prob;
         const Lanes ratio = limited_exponential(minimum(change, limit));
         const auto count = [&](const Mask& lanes) __attribute__((always_inline)) {
@@ -174,7 +176,7 @@ void sweep_row(const rl::LossConstants& constants, LossRow& row, LossLanes& memo
         };
         const rl::TokenLanes<Lanes> token{log_prob, old_log_prob, ratio, advantage, one, less(zero, zero)};
         Lanes loss, gradient;
-        if constexpr (kind == rl::LossKind::clip) {
+        if constexpr (one_clip_range) {
           const Lanes held = minimum(maximum(ratio, lowest), highest);
           loss = opposite_advantage * held;
           gradient = select(equal(held, ratio), policy_weight * ratio, zero);
@@ -189,6 +191,11 @@ void sweep_row(const rl::LossConstants& constants, LossRow& row, LossLanes& memo
           high += count(term.high);
           dual += count(term.dual);
           bound += count(term.bound);
+        }
+        if (r.importance_weights != nullptr) {
+          const Lanes importance = load_lanes(r.importance_weights + i, room);
+          loss = loss * importance;
+          gradient = gradient * importance;
         }
         if constexpr (with_kl) {
           const Growth kl = growth_of(log_prob, load_lanes(r.reference_log_probs + i, room));
@@ -207,7 +214,7 @@ void sweep_row(const rl::LossConstants& constants, LossRow& row, LossLanes& memo
   row.high = high;
   row.dual = dual;
   row.bound = bound;
-  if (kind == rl::LossKind::clip) {
+  if (one_clip_range) {
     row.low = r.advantage < 0 ? low : 0;
     row.high = r.advantage > 0 ? high : 0;
     row.bound = low + high;
@@ -233,6 +240,20 @@ void sweep_fixed_row(const rl::LossConstants& constants, LossRow& row, LossLanes
             }
             put_gradient(r, i, left, part, only(part, counted, gradient));
           });
+}
+
+EntropySums sweep_entropies(const float* entropies, const uint8_t* mask, int64_t count, float weight,
+                            float* gradients) {
+  WideSum total;
+  const Lanes zero(0.0f), slope(0.0f - weight);
+  for (int64_t i = 0; i < count; i += Lanes::width) {
+    const int64_t left = count - i;
+    const Mask counted = counted_lanes(mask, i, left);
+    total.add(select(counted, load_lanes(entropies + i, left), zero));
+    if (gradients != nullptr) store_lanes(gradients + i, select(counted, slope, zero), left);
+  }
+  const double entropy = total.total();
+  return {entropy, entropy * static_cast<double>(weight)};
 }
 
 LogRatioSums sum_log_ratios(const float* log_probs, const float* old_log_probs, const uint8_t* mask,

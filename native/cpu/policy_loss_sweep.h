@@ -261,23 +261,28 @@ int64_t count_bits(const uint8_t* bits, int64_t begin, int64_t end) {
   return result;
 }
 
+template <rl::LossKind kind>
+constexpr RowSweeps row_sweeps = {{{sweep_row<kind, false, false>, sweep_row<kind, false, true>},
+                                   {sweep_row<kind, true, false>, sweep_row<kind, true, true>}}};
+
 constexpr PolicyLossKernels policy_loss_table = {
     {sweep<rl::LossKind::policy_gradient>, sweep<rl::LossKind::clip>, sweep<rl::LossKind::cispo>,
      sweep<rl::LossKind::sapo>, sweep<rl::LossKind::vespo>, sweep<rl::LossKind::gmpo>,
      sweep<rl::LossKind::dppo_tv>, sweep<rl::LossKind::dppo_kl>, sweep<rl::LossKind::dro>,
      sweep<rl::LossKind::clip_cov>, sweep<rl::LossKind::kl_cov>},
-    {{sweep_row<rl::LossKind::policy_gradient, false>, sweep_row<rl::LossKind::policy_gradient, true>},
-     {sweep_row<rl::LossKind::clip, false>, sweep_row<rl::LossKind::clip, true>},
-     {sweep_row<rl::LossKind::cispo, false>, sweep_row<rl::LossKind::cispo, true>},
-     {sweep_row<rl::LossKind::sapo, false>, sweep_row<rl::LossKind::sapo, true>},
-     {nullptr, nullptr},  // vespo, gmpo: a row is read first
-     {nullptr, nullptr},
-     {sweep_row<rl::LossKind::dppo_tv, false>, sweep_row<rl::LossKind::dppo_tv, true>},
-     {sweep_row<rl::LossKind::dppo_kl, false>, sweep_row<rl::LossKind::dppo_kl, true>},
-     {sweep_row<rl::LossKind::dro, false>, sweep_row<rl::LossKind::dro, true>},
-     {nullptr, nullptr},  // clip_cov, kl_cov: tokens are singled out
-     {nullptr, nullptr}},
+    {row_sweeps<rl::LossKind::policy_gradient>,
+     row_sweeps<rl::LossKind::clip>,
+     row_sweeps<rl::LossKind::cispo>,
+     row_sweeps<rl::LossKind::sapo>,
+     {},  // vespo, gmpo: a row is read first
+     {},
+     row_sweeps<rl::LossKind::dppo_tv>,
+     row_sweeps<rl::LossKind::dppo_kl>,
+     row_sweeps<rl::LossKind::dro>,
+     {},  // clip_cov, kl_cov: tokens are singled out
+     {}},
     sweep_fixed_row,
+    sweep_entropies,
     sum_log_ratios,
     gather,
     sum_row,

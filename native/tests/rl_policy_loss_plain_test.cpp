@@ -1,5 +1,5 @@
-// Rules without options and batches without optional arrays, which the policy loss sweeps row by row: against
-// the f64 reference, for the instruction set that ADJUDGE_ISA chooses.
+// Rules and batches without what singles out tokens or bounds ratios, which the policy loss sweeps row by
+// row: against the f64 reference, for the instruction set that ADJUDGE_ISA chooses.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -46,6 +46,33 @@ TEST(RlPolicyLossPlain, EveryKindAggregationAndMask) {
   }
 }
 
+// Arrays that leave a rule plain, each alone and all together.
+TEST(RlPolicyLossPlain, AdvantagesOfTokensImportanceWeightsAndEntropies) {
+  const Rows rows(19, 60, 1500, true);
+  for (const LossKind kind : plain_kinds) {
+    for (int parts = 1; parts < 8; ++parts) {
+      for (const bool token_mean : {false, true}) {
+        LossRule rule;
+        rule.kind = kind;
+        rule.kl.coefficient = 0.1;
+        rule.entropy_coefficient = 0.02;
+        rule.entropy_token_mean = token_mean;
+        rule.dual_clip = 1.3;
+        rule.aggregation.kind = Aggregation::sequence_mean_token_mean;
+        const Parts arrays{parts != 3, (parts & 1) != 0, (parts & 2) != 0,
+                           false,      (parts & 4) != 0, parts != 5};
+        if (parts == 5) {
+          const Rows whole(20, 60, 1500, false);
+          compare(rule, whole, arrays, plain_name(rule, true, false) + " arrays 5");
+        } else {
+          compare(rule, rows, arrays,
+                  plain_name(rule, parts != 3, true) + " arrays " + std::to_string(parts));
+        }
+      }
+    }
+  }
+}
+
 TEST(RlPolicyLossPlain, MeanRatiosOfRows) {
   for (const bool masked : {false, true}) {
     const Rows rows(12, 60, 1500, masked);
@@ -62,6 +89,8 @@ TEST(RlPolicyLossPlain, MeanRatiosOfRows) {
             rule.kl.coefficient = 0.1;
             rule.aggregation = {aggregation, 1, 0, true};
             compare(rule, rows, plain(with_kl, masked), plain_name(rule, with_kl, masked));
+            rule.entropy_coefficient = 0.02;
+            compare(rule, rows, {with_kl, true, false, false, false, masked}, "with entropies");
           }
         }
       }
