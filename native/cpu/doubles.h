@@ -105,8 +105,7 @@ ADJUDGE_INLINE Doubles multiply_add(const Doubles& a, const Doubles& b, const Do
 template <int by>
 ADJUDGE_INLINE Doubles shifted(const Doubles& low, const Doubles& high) {
 #if defined(__AVX512F__)
-  return Doubles(__builtin_shufflevector(low.value, high.value, by, by + 1, by + 2, by + 3, by + 4, by + 5,
-                                         by + 6, by + 7));
+  return Doubles((f64_register)_mm512_alignr_epi64((__m512i)high.value, (__m512i)low.value, by));
 #else
   return Doubles(__builtin_shufflevector(low.value, high.value, by, by + 1, by + 2, by + 3));
 #endif

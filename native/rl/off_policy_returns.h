@@ -2,8 +2,8 @@
 
 #include "rules/off_policy_returns.h"
 
-// Tokens whose mask is 0 are no steps; what is written there is 0. float: vector kernels in f64 arithmetic,
-// rows in parallel; double: the reference.
+// Tokens whose mask is 0 are no steps; what is written there is 0. float: vector kernels, rows in parallel,
+// in f64 or, where that keeps 1e-5 x (1 + |value|), in f32; double: the reference.
 namespace adjudge::rl {
 
 // targets: what the values should have been; advantages: of the policy gradient.

@@ -116,6 +116,21 @@ TEST(CpuOffPolicyReturns, EqualTheReference) {
   }
 }
 
+// At the longest horizon that blocks in f32 take, with ratios that are all rounded to the same side.
+TEST(CpuOffPolicyReturns, KeepTheirDigitsOverAHorizon) {
+  for (const float log_ratio : {-1e-4f, -3e-4f, -1.7e-3f}) {
+    Sequences data({6000}, 1, 0, 8);
+    for (std::size_t t = 0; t < data.tokens(); ++t) {
+      data.log_ratios.single[t] = log_ratio;
+      data.log_ratios.dual[t] = data.log_ratios.single[t];
+      data.rewards.single[t] = data.rewards.dual[t] = 1;
+    }
+    expect_reference(data, false, 0.98, 1, 1);
+    expect_reference(data, false, 1, 0.98, 1);
+    expect_reference(data, false, 1, 1, 1);
+  }
+}
+
 TEST(CpuOffPolicyReturns, EqualTheReferenceWithoutABound) {
   const Sequences data({40, 3, 0, 25, 8}, 0.8, 0.3, 4);
   expect_reference(data, false, 0.99, 0.95, unbounded);
@@ -130,6 +145,7 @@ TEST(CpuOffPolicyReturns, ExtremeRatiosNeverMakeNaN) {
     data.log_ratios.dual[t] = data.log_ratios.single[t];
   }
   expect_reference(data, false, 1, 1, 1);
+  expect_reference(data, false, 0.9, 1, 1);  // by blocks in f32
   for (Array* array : {&data.rewards, &data.values, &data.action_values, &data.bootstrap}) {
     for (float& value : array->single) value = 0;
     for (double& value : array->dual) value = 0;
