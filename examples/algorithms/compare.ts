@@ -1,5 +1,6 @@
 /**
- * Runs every algorithm of this folder from several seeds and prints the held-out score before and after.
+ * Runs every algorithm of this folder, and those of ../offline (ilql, dpo-offline), from several seeds and prints the
+ * held-out score before and after.
  *
  *     npx jiti examples/algorithms/compare.ts [NAME ...] [--seeds 3] [--steps 40] [KEY=VALUE ...]
  *
@@ -10,6 +11,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadConfig, train } from 'adjudge'
+import { offlineNames, runOffline, type Score } from './offline.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,11 +22,10 @@ const folder = dirname(fileURLToPath(import.meta.url))
 const all = readdirSync(folder).flatMap((file) => (file.endsWith('.yaml') ? [file.slice(0, -5)] : []))
 const named = positionals.filter((word) => !word.includes('='))
 const set = positionals.filter((word) => word.includes('='))
-if (values.steps !== undefined) set.push(`training.steps=${values.steps}`, `evaluation.every=${values.steps}`)
-
-interface Score {
-  mean: number
-  error: number
+const offlineSet = [...set]
+if (values.steps !== undefined) {
+  set.push(`training.steps=${values.steps}`, `evaluation.every=${values.steps}`)
+  offlineSet.push(`training.steps=${values.steps}`)
 }
 
 /** The held-out score before the first step and after the last. */
@@ -46,18 +47,19 @@ const errorOf = (numbers: number[]): number => {
 }
 const text = ({ mean, error }: Score): string => `${mean.toFixed(3)} ± ${error.toFixed(3)}`
 
-for (const name of named.length > 0 ? named : all) {
+for (const name of named.length > 0 ? named : [...all, ...offlineNames]) {
   const rises: number[] = []
   for (let seed = 1; seed <= seeds; seed++) {
     const started = performance.now()
-    const [before, after] = await run(name, seed)
+    const offline = offlineNames.includes(name)
+    const [before, after] = await (offline ? runOffline(name, seed, offlineSet) : run(name, seed))
     rises.push(after.mean - before.mean)
     const seconds = ((performance.now() - started) / 1000).toFixed(0)
-    console.log(`${name.padEnd(6)} seed ${seed}: ${text(before)} -> ${text(after)}   ${seconds} s`)
+    console.log(`${name.padEnd(11)} seed ${seed}: ${text(before)} -> ${text(after)}   ${seconds} s`)
   }
   if (seeds < 2) continue
   const rise = { mean: mean(rises), error: errorOf(rises) }
   const enough = rise.mean > 2 * rise.error
-  console.log(`${name.padEnd(6)} rise ${text(rise)}: ${(rise.mean / rise.error).toFixed(1)} standard errors`)
+  console.log(`${name.padEnd(11)} rise ${text(rise)}: ${(rise.mean / rise.error).toFixed(1)} standard errors`)
   if (!enough) process.exitCode = 1
 }

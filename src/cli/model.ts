@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { Policy } from '../policy/policy.js'
 import type { GenerateOptions } from '../policy/types.js'
-import { amount, positiveInteger } from './numbers.js'
+import { amount, positiveInteger, wholeNumber } from './numbers.js'
 
 export interface AnswerOptions {
   adapter?: string
@@ -23,13 +23,13 @@ export const addAnswerOptions = (command: Command): Command =>
     .option('--threads <n>', 'threads of the engine; default: one per core', positiveInteger)
     .option('--max-tokens <n>', 'most tokens of an answer', positiveInteger, 128)
     .option('--temperature <t>', '0 takes the most probable token', amount, 0)
-    .option('--top-k <k>', 'only the k most probable tokens; 0 = all', amount, 0)
+    .option('--top-k <k>', 'only the k most probable tokens; 0 = all', wholeNumber, 0)
     .option(
       '--beta <b>',
       'with the Q heads that a run of ilql left beside its weights: sample from logits + b · (min Q − V)',
       amount
     )
-    .option('--seed <n>', 'of the samples', amount, 1)
+    .option('--seed <n>', 'of the samples', wholeNumber, 1)
     .option('--stop <text>', 'ends an answer; may be given again', collect, [])
 
 /** The model without what only training needs. Throws what `Policy.load` and `loadHeads` throw. */

@@ -15,3 +15,10 @@ export function amount(text: string): number {
   }
   return value
 }
+
+/** A whole number at least 0. */
+export function wholeNumber(text: string): number {
+  const value = amount(text)
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('expected a whole number, at least 0')
+  return value
+}

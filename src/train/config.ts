@@ -124,8 +124,9 @@ const sectionOf = (value: unknown): object => (isRecord(value) ? value : {})
 
 function algorithmProblems(config: RunConfig): Problem[] {
   if (config.algorithm.preset === 'sft') {
-    if (config.rollout.choices !== undefined) {
-      return [{ path: '/rollout/choices', message: 'sft learns from given answers; remove rollout.choices' }]
+    for (const key of ['choices', 'decoding_beta'] as const) {
+      if (config.rollout[key] === undefined) continue
+      return [{ path: `/rollout/${key}`, message: `sft learns from given answers; remove rollout.${key}` }]
     }
     const other = Object.keys(config.algorithm).find((key) => key !== 'preset')
     const wrong = { path: `/algorithm/${other}`, message: `sft has no ${other}; expected preset alone` }

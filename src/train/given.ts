@@ -52,7 +52,11 @@ async function compare(
   const comparison = compareGiven(batch, training, file)
   const { prompts } = batch
   const { temperature } = config.rollout
-  const input = { all, prompts, comparison, temperature, learn }
+  // An answer that is compared once needs no memory.
+  const again = !learn || config.training.steps * config.rollout.prompts > session.given!.length
+  const names = items.flatMap(({ line, completions }) => completions.map((_, index) => `${file}:${line}:${index}`))
+  const kept = { references: session.references, names }
+  const input = { all, prompts, comparison, temperature, ...(again ? { kept } : {}), learn }
   const result = await comparisonLoss(policy, reference, training.preference, input)
   const tokens = all.reduce((sum, one) => sum + one.tokens.length, 0)
   return { ...result, tokens: tokens + prompts.reduce((sum, { length }) => sum + length, 0) }

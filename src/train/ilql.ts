@@ -174,8 +174,8 @@ export async function applyHeads(
   { algorithm, twoQs, headLearningRate }: QTraining,
   scale: number
 ): Promise<Metrics> {
-  const { clip_norm: clipNorm, beta1, beta2, epsilon } = config.optimizer
-  const options = { learningRate: headLearningRate * scale, clipNorm, beta1, beta2, epsilon }
+  const { clip_norm: clipNorm, weight_decay: weightDecay, beta1, beta2, epsilon } = config.optimizer
+  const options = { learningRate: headLearningRate * scale, clipNorm, weightDecay, beta1, beta2, epsilon }
   const metrics: Metrics = {}
   for (const name of ['value', ...qHeads(twoQs).map(([online]) => online)]) {
     metrics[`grad_norm/${name}`] = (await policy.stepHead(name, options)).gradNorm

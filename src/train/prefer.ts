@@ -10,6 +10,7 @@ import {
 } from '../rl/index.js'
 import { joinRows, offsetsOf, splitRows } from '../rl/ragged.js'
 import type { PreferenceTraining } from './preference.js'
+import type { ReferenceLogProbs } from './references.js'
 import type { Rollout } from './rollout.js'
 
 /** One completion that may be compared. */
@@ -86,6 +87,8 @@ export interface ComparisonInput {
   temperature: number
   /** [completions]: of the policy's present weights, where they are known. */
   logProbs?: readonly Float32Array[]
+  /** Keeps what the reference says of the completions, by their names [completions]. Default: measured anew. */
+  kept?: { references: ReferenceLogProbs; names: readonly string[] }
   /** False: the loss alone, no gradient. */
   learn: boolean
 }
@@ -98,7 +101,7 @@ export async function comparisonLoss(
   policy: Policy,
   reference: Policy | undefined,
   preference: PreferenceTraining['preference'],
-  { all, prompts, comparison, temperature, logProbs, learn }: ComparisonInput
+  { all, prompts, comparison, temperature, logProbs, kept, learn }: ComparisonInput
 ): Promise<{ loss: number | null; metrics: Record<string, number> }> {
   const { completions, batch, metrics } = comparison
   if (completions.length === 0) return { loss: null, metrics }
@@ -107,6 +110,14 @@ export async function comparisonLoss(
     logProbs: (sequences) =>
       (reference ?? policy).logProbs(sequences, { temperature, adapter: reference !== undefined })
   }
+  const frozenLogProbs = (): Promise<Float32Array[]> =>
+    kept
+      ? kept.references.of(
+          compared,
+          completions.map((index) => kept.names[index]!),
+          (fresh) => frozen.logProbs(fresh)
+        )
+      : frozen.logProbs([...compared])
   const cuSeqlens = offsetsOf(compared.map(({ tokens }) => tokens.length))
   const known = logProbs
     ? completions.map((index) => logProbs[index]!)
@@ -115,7 +126,7 @@ export async function comparisonLoss(
     ...batch,
     ...(preference.kind === 'kto' ? await mismatched(policy, frozen, compared, prompts, temperature) : {}),
     logProbs: joinRows(known, cuSeqlens),
-    ...(preference.reference ? { referenceLogProbs: joinRows(await frozen.logProbs([...compared]), cuSeqlens) } : {}),
+    ...(preference.reference ? { referenceLogProbs: joinRows(await frozenLogProbs(), cuSeqlens) } : {}),
     cuSeqlens
   })
   if (learn) {

@@ -25,6 +25,7 @@ import { MetricsFile } from './metrics.js'
 import { qTrainingOf } from './qConfig.js'
 import { addQHeads } from './qHeads.js'
 import { checkReachable } from './reach.js'
+import { ReferenceLogProbs } from './references.js'
 import { valueHead } from './reinforcement.js'
 import { Rewards } from './rewards.js'
 import type { RunConfig } from './schema.js'
@@ -41,6 +42,8 @@ export class Session implements AsyncDisposable {
   given: AnsweredGroups | undefined
   /** The same of `test`, where it has some. */
   givenTest: AnsweredGroups | undefined
+  /** Of given answers. */
+  readonly references = new ReferenceLogProbs()
   rewards!: Rewards
   metrics!: MetricsFile
   /** The closed set of answers, where the run has one instead of samples. */

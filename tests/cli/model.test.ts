@@ -43,6 +43,8 @@ describe('adjudge generate', () => {
     const shifted = await ask('--beta', '20')
     expect(shifted).not.toBe(bare)
     expect(await ask('--beta', '20', '--temperature', '1', '--top-k', '1')).toBe(shifted)
+    const half = await cli('generate', model, '--prompt', 'Hello', '--top-k', '1.5')
+    expect(half.err).toMatch(/--top-k.*1\.5.*expected a whole number, at least 0/)
     const none = await cli('generate', model, '--prompt', 'Hello', '--beta', '1')
     expect(none.err).toContain('heads.json: there is no such file, so no heads')
   })

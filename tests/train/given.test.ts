@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Policy } from '../../src/policy/index.js'
 import { loadConfig, train, type Metrics } from '../../src/train/index.js'
 
 const model = fileURLToPath(new URL('../../assets/policy', import.meta.url))
@@ -71,6 +72,35 @@ describe('a run that learns from given answers', () => {
       if (preset !== 'kto') expect(evaluations[1]!['eval/rewards/accuracies']).toBe(1)
     }
   )
+
+  it('asks the reference about each answer once, however often it is compared', async () => {
+    write('train.jsonl', pairs(0, 4))
+    write('test.jsonl', pairs(100, 2))
+    const spy = vi.spyOn(Policy.prototype, 'logProbs')
+    const measured = () =>
+      spy.mock.calls.flatMap(([sequences, options]) => (options?.adapter === false ? [sequences.length] : []))
+    const more = {
+      model: { path: model, lora: { rank: 2 } },
+      data: { train: 'train.jsonl', test: 'test.jsonl', completions: 'given' },
+      training: { steps: 6 },
+      evaluation: { every: 2 }
+    }
+    try {
+      const { steps, evaluations } = await run(more)
+      expect(measured()).toEqual([4, 8])
+      expect(evaluations).toHaveLength(4)
+      expect(new Set(losses({ steps, evaluations })).size).toBe(6)
+      // One pass: nothing comes back, nothing is kept.
+      spy.mockClear()
+      rmSync(join(folder, 'runs'), { recursive: true, force: true })
+      write('train.jsonl', pairs(0, 8))
+      const once = await run({ ...more, name: 'once', training: { steps: 2 }, evaluation: { every: 0 } })
+      expect(measured()).toEqual([8, 8])
+      expect(once.steps[0]!['loss']).toBeCloseTo(Math.LN2, 5)
+    } finally {
+      spy.mockRestore()
+    }
+  })
 
   it('starts at the reference, with all weights and with an adapter', async () => {
     write('train.jsonl', pairs(0))

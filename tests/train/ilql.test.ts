@@ -178,6 +178,28 @@ describe('a run of ilql', () => {
     expect(step).toMatchObject({ loss: null, unscored: 1, grad_norm: 0 })
   })
 
+  it('decays the weights of the heads as those of the policy', async () => {
+    write([
+      {
+        prompt: 'Hi',
+        completions: [
+          { text: 'No.', score: 1 },
+          { text: 'Yes.', score: 0 }
+        ]
+      }
+    ])
+    const more = (weight_decay: number) => ({
+      name: `decay-${weight_decay}`,
+      rollout: { prompts: 1 },
+      training: { steps: 2 },
+      // The policy itself stays where it is.
+      optimizer: { learning_rate: 1e-9, weight_decay }
+    })
+    const [free, held] = [await run({}, more(0)), await run({}, more(300))]
+    expect(held[0]!['values/q']).toBe(free[0]!['values/q'])
+    expect(Math.abs(held[1]!['values/q']!)).toBeLessThan(Math.abs(free[1]!['values/q']!))
+  })
+
   it('names the key that is wrong', () => {
     const load = (algorithm: object, more?: object) => () => loadConfig(configure(algorithm, more))
     expect(load({ tau: 2 })).toThrow(/expectile/)
@@ -191,5 +213,6 @@ describe('a run of ilql', () => {
       /ilql learns from judged answers/
     )
     expect(load({ preset: 'grpo' }, { rollout: { decoding_beta: 1 } })).toThrow(/decoding_beta is for ilql/)
+    expect(load({ preset: 'sft' }, { rollout: { decoding_beta: 1 } })).toThrow(/remove rollout.decoding_beta/)
   })
 })
