@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "core/half.h"
 #include "cuda/kernels.h"
 #include "cuda/simt.h"
 
@@ -77,6 +78,13 @@ inline void expect_close(const std::vector<float>& values, const std::vector<dou
 
 inline std::vector<double> widened(const std::vector<float>& values) {
   return {values.begin(), values.end()};
+}
+
+// As bfloat16.
+inline std::vector<std::uint16_t> halved(const std::vector<float>& values) {
+  std::vector<std::uint16_t> result;
+  for (const float value : values) result.push_back(f32_to_bf16(value));
+  return result;
 }
 
 // A ragged batch; rows of no token, of one, and longer ones.

@@ -11,25 +11,10 @@
 namespace adjudge::cuda::testing {
 namespace {
 
-std::uint16_t upper_half(float x) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return static_cast<std::uint16_t>(bits >> 16);
-}
-
 // Numbers that bfloat16 holds.
 std::vector<float> coarse(std::vector<float> values) {
-  for (float& value : values) {
-    const std::uint32_t bits = static_cast<std::uint32_t>(upper_half(value)) << 16;
-    std::memcpy(&value, &bits, sizeof bits);
-  }
+  for (float& value : values) value = bf16_to_f32(f32_to_bf16(value));
   return values;
-}
-
-std::vector<std::uint16_t> halves(const std::vector<float>& values) {
-  std::vector<std::uint16_t> result;
-  for (const float value : values) result.push_back(upper_half(value));
-  return result;
 }
 
 struct Head {
@@ -51,8 +36,8 @@ struct Head {
       tokens.push_back(static_cast<std::int32_t>(random.random() % vocabulary));
       if (i % 3 == 1) policy[i] = exploration[i] = 0;
     }
-    half_hidden = halves(hidden);
-    half_weights = halves(weights);
+    half_hidden = halved(hidden);
+    half_weights = halved(weights);
     wide_hidden = widened(hidden);
     wide_weights = widened(weights);
     wide_policy = widened(policy);

@@ -11,12 +11,6 @@ namespace {
 
 constexpr float infinite = std::numeric_limits<float>::infinity();
 
-std::uint16_t upper_half(float x) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return static_cast<std::uint16_t>(bits >> 16);
-}
-
 struct Logits {
   std::int64_t rows, width, stride;
   double temperature = 1;
@@ -33,8 +27,7 @@ struct Logits {
     for (std::int64_t i = 0; i < rows * stride; ++i) {
       const std::int64_t k = i % stride;
       // Numbers that bfloat16 holds, a masked share, ties.
-      std::uint32_t bits = static_cast<std::uint32_t>(upper_half(values[i])) << 16;
-      std::memcpy(&values[i], &bits, sizeof bits);
+      values[i] = bf16_to_f32(f32_to_bf16(values[i]));
       if (k % 11 == 3 && k > 0) values[i] = -infinite;
       if (k % 13 == 5 && k > 0) values[i] = values[i - 1];
       if (k >= width) values[i] = std::nanf("");
@@ -43,11 +36,7 @@ struct Logits {
       tokens.push_back(static_cast<std::int32_t>(i * 7 % width / 11 * 11));
   }
 
-  std::vector<std::uint16_t> halves() const {
-    std::vector<std::uint16_t> result;
-    for (const float value : values) result.push_back(upper_half(value));
-    return result;
-  }
+  std::vector<std::uint16_t> halves() const { return halved(values); }
 
   // Dense, in f64.
   std::vector<double> wide() const {
@@ -196,10 +185,7 @@ void compare_gradients(const Logits& data, bool exploring, bool known, bool in_p
       const auto at = [&](std::int64_t row, std::int64_t k) {
         const std::size_t i = static_cast<std::size_t>(row * data.stride + k);
         if (is_single) return in_place ? single[i] : single_gradients[i];
-        const std::uint32_t bits = static_cast<std::uint32_t>(in_place ? half[i] : half_gradients[i]) << 16;
-        float value;
-        std::memcpy(&value, &bits, sizeof value);
-        return value;
+        return bf16_to_f32(in_place ? half[i] : half_gradients[i]);
       };
       for (std::int64_t row = 0; row < data.rows; ++row) {
         for (std::int64_t k = 0; k < data.width; ++k) {
