@@ -124,7 +124,7 @@ TEST_P(ModelDtype, rollout_log_probs_are_those_of_training_whatever_the_batch_an
         EXPECT_EQ(c.log_probs, c.sampling_log_probs);
       }
       std::vector<float> training(rollout.size()), backward(rollout.size()), ones(rollout.size(), 0.1f);
-      model.score(sampled.batch(), true, {.log_probs = training.data()});
+      model.score(sampled.batch(), true, {.log_probs = training.data(), .heads = {}});
       model.backward(sampled.batch(), ones.data(), nullptr, backward.data());
       EXPECT_EQ(rollout, training);
       EXPECT_EQ(rollout, backward);

@@ -5,8 +5,22 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { advantages, gae, resolveAlgorithm, retrace, upgo, valueLoss, vtrace } from '../../src/index.js'
+import {
+  advantages,
+  duelingGradients,
+  duelingQ,
+  gae,
+  polyakAverage,
+  qLoss,
+  qTargets,
+  resolveAlgorithm,
+  retrace,
+  upgo,
+  valueLoss,
+  vtrace
+} from '../../src/index.js'
 import { makeBatch, refusal } from './batch.js'
+import { stream } from './stream.js'
 
 const library = resolve('build/Release/adjudge_cuda_host.so')
 // Opened once per process.
@@ -63,6 +77,38 @@ describe.skipIf(!existsSync(library))('device: cuda', () => {
     const result = valueLoss.prepare('ppo', { device: 'cuda' })(batch.valueLoss)
     expect(result.loss).toBeCloseTo(wanted.loss, 5)
     expectClose(result.valueGradients, wanted.valueGradients)
+  })
+
+  it('Q-learning agrees with the processor', async () => {
+    const random = stream(8)
+    const draw = (length: number) => Float32Array.from({ length }, () => 4 * (random() - 0.5))
+    const [steps, actionCount] = [50, 7]
+    const [rewards, nextQ, q, values] = [steps, steps * actionCount, steps * actionCount, steps].map(draw)
+    const actions = Int32Array.from({ length: steps }, () => Math.floor(random() * actionCount))
+    const onBoth = <Result>(call: (device: 'cuda' | 'cpu') => Result) => [call('cuda'), call('cpu')] as const
+    const steady = { rewards: rewards!, nextQ: nextQ!, nextOnlineQ: q!, cuSeqlens: Int32Array.of(0, 20, steps) }
+    const [targets, wantedTargets] = onBoth((device) => qTargets.prepare('n_step_dqn', { device })(steady))
+    expectClose(targets, wantedTargets)
+    const rule = { preset: 'iql', loss: { conservative: { coefficient: 0.3 } } }
+    const batch = { q: q!, actions, targets, values: values!, targetQ: rewards!, logProbs: values! }
+    const [loss, wanted] = onBoth((device) => qLoss.prepare(rule, { device })(batch))
+    expect(loss.loss).toBeCloseTo(wanted.loss, 5)
+    for (const name of ['qGradients', 'valueGradients', 'logProbGradients', 'priorities', 'policyWeights'] as const) {
+      expectClose(loss[name]!, wanted[name]!)
+    }
+    const heads = { values: values!, advantages: q! }
+    expectClose(...onBoth((device) => duelingQ(heads, { device })))
+    const [slopes, wantedSlopes] = onBoth((device) => duelingGradients(heads, nextQ!, { device }))
+    expectClose(slopes.valueGradients, wantedSlopes.valueGradients)
+    expectClose(slopes.advantageGradients, wantedSlopes.advantageGradients)
+    const [moved, wantedMoved] = [rewards!.slice(), rewards!.slice()]
+    await polyakAverage.async(moved, values!, 0.2, { device: 'cuda' })
+    polyakAverage(wantedMoved, values!, 0.2, { device: 'cpu' })
+    expect(moved).toEqual(wantedMoved)
+    const absent = { ...batch, actions: actions.map((action, step) => (step === 9 ? 7 : action)) }
+    const messages = onBoth((device) => refusal(() => qLoss.prepare(rule, { device })(absent)).message)
+    expect(messages[0]).toContain('actions[9] is 7')
+    expect(messages[0]).toBe(messages[1])
   })
 
   it('tells what is wrong with the data as the processor does', () => {
