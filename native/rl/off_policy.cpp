@@ -1,14 +1,22 @@
 #include "rl/off_policy.h"
 
 #include <algorithm>
+#include <type_traits>
 
+#include "cpu/off_policy.h"
 #include "reference/off_policy.h"
 
 namespace adjudge::rl {
 
-template <typename Float>
-WeightMetrics importance_weights(const WeightRule& rule, const RolloutBatch<Float>& batch, Float* weights,
-                                 Float* sequences) {
+template <>
+WeightMetrics importance_weights(const WeightRule& rule, const RolloutBatch<float>& batch, float* weights,
+                                 float* sequences) {
+  return adjudge::importance_weights(rule, batch, weights, sequences);
+}
+
+template <>
+WeightMetrics importance_weights(const WeightRule& rule, const RolloutBatch<double>& batch, double* weights,
+                                 double* sequences) {
   return reference::importance_weights(rule, batch, weights, sequences);
 }
 
@@ -44,7 +52,10 @@ RejectionShares rejection_mask(const RejectionRule& rule, const RolloutBatch<Flo
                                std::uint8_t* mask, std::uint8_t* keep, CriterionMetrics* criteria) {
   keep_counted(batch, mask, keep);
   for (const Criterion& criterion : rule.criteria) {
-    *criteria++ = reference::reject(criterion, rule, batch, mask, keep);
+    if constexpr (std::is_same_v<Float, float>)
+      *criteria++ = adjudge::reject(criterion, rule, batch, mask, keep);
+    else
+      *criteria++ = reference::reject(criterion, rule, batch, mask, keep);
   }
   return rejected_shares(batch, rule.count_epsilon, mask);
 }
@@ -59,13 +70,12 @@ void gamma_weights(const GammaWeight& rule, const GammaBatch<Float>& batch, Floa
   reference::gamma_weights(rule, batch, weights);
 }
 
-#define ADJUDGE_OFF_POLICY(Float)                                                                           \
-  template WeightMetrics importance_weights(const WeightRule&, const RolloutBatch<Float>&, Float*, Float*); \
-  template void keep_counted(const RolloutBatch<Float>&, std::uint8_t*, std::uint8_t*);                     \
-  template RejectionShares rejected_shares(const RolloutBatch<Float>&, double, const std::uint8_t*);        \
-  template RejectionShares rejection_mask(const RejectionRule&, const RolloutBatch<Float>&, std::uint8_t*,  \
-                                          std::uint8_t*, CriterionMetrics*);                                \
-  template MismatchMetrics mismatch_metrics(const RolloutBatch<Float>&);                                    \
+#define ADJUDGE_OFF_POLICY(Float)                                                                          \
+  template void keep_counted(const RolloutBatch<Float>&, std::uint8_t*, std::uint8_t*);                    \
+  template RejectionShares rejected_shares(const RolloutBatch<Float>&, double, const std::uint8_t*);       \
+  template RejectionShares rejection_mask(const RejectionRule&, const RolloutBatch<Float>&, std::uint8_t*, \
+                                          std::uint8_t*, CriterionMetrics*);                               \
+  template MismatchMetrics mismatch_metrics(const RolloutBatch<Float>&);                                   \
   template void gamma_weights(const GammaWeight&, const GammaBatch<Float>&, Float*);
 
 ADJUDGE_OFF_POLICY(float)

@@ -3,8 +3,8 @@
 #include "rules/off_policy.h"
 #include "rules/policy_loss.h"
 
-// Corrections for completions that another policy sampled than the one that is trained. float: vector
-// kernels, rows in parallel; double: the reference.
+// Corrections for completions that another policy sampled than the one that is trained. float: weights
+// and rejection in f64 arithmetic, rows on all threads, the rest in one thread; double: the reference.
 namespace adjudge::rl {
 
 // weights: [tokens], 0 where the mask is 0. sequences: [rows], written for weights of sequences; may be null.

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "native/core/thread_pool.h"
 #include "native/reference/off_policy.h"
 #include "native/rl/off_policy.h"
 
@@ -103,6 +104,75 @@ TEST(RlOffPolicy, SinglePrecisionAgreesWithDoubleOnTheSameNumbers) {
   EXPECT_EQ(Rejection<float>(rule, single.batch()).mask, Rejection<double>(rule, twice.batch()).mask);
   EXPECT_EQ(reference::mismatch_metrics(single.batch()).k3, reference::mismatch_metrics(twice.batch()).k3);
   EXPECT_NEAR(mismatch_metrics(single.batch()).k3, mismatch_metrics(twice.batch()).k3, 1e-6);
+}
+
+// Rows of 0 to 300 tokens, more than one thread's share of them; what does not count is NaN.
+template <typename Float>
+struct Long {
+  std::vector<Float> log_probs, rollout, advantages;
+  std::vector<std::uint8_t> mask;
+  std::vector<std::int32_t> cu_seqlens{0};
+
+  Long() {
+    std::mt19937 random(9);
+    std::normal_distribution<float> normal(0, 0.05f);
+    while (cu_seqlens.back() < 60000) {
+      cu_seqlens.push_back(cu_seqlens.back() + static_cast<std::int32_t>(random() % 301));
+      advantages.push_back(static_cast<Float>(normal(random)));
+    }
+    cu_seqlens.push_back(cu_seqlens.back());
+    advantages.push_back(-1);
+    for (std::int32_t t = 0; t < cu_seqlens.back(); ++t) {
+      mask.push_back(random() % 5 != 0);
+      const float log_prob = mask.back() ? -1 + normal(random) : NAN;
+      log_probs.push_back(log_prob);
+      rollout.push_back(log_prob + normal(random));
+    }
+  }
+  RolloutBatch<Float> batch() const {
+    return {log_probs.data(), rollout.data(),    advantages.data(),
+            mask.data(),      cu_seqlens.data(), cu_seqlens.size() - 1};
+  }
+};
+
+TEST(RlOffPolicy, ThreadsChangeNoBitAndAgreeWithTheReference) {
+  const Long<float> single;
+  const Long<double> twice;
+  const int before = threads();
+  for (const auto level : {WeightLevel::token, WeightLevel::sequence}) {
+    const WeightRule rule{level, WeightGate::weight, OutsideBand::zero, 0.7, 1.3, 20, true, 1e-8};
+    set_threads(1);
+    const Weights<float> one(rule, single.batch());
+    set_threads(3);
+    const Weights<float> three(rule, single.batch());
+    EXPECT_EQ(one.tokens, three.tokens);
+    EXPECT_EQ(one.sequences, three.sequences);
+    EXPECT_EQ(one.metrics.deviation, three.metrics.deviation);
+    const Weights<double> expected(rule, twice.batch());
+    expect_near(one.tokens, expected.tokens);
+    expect_near(one.sequences, expected.sequences);
+    EXPECT_NEAR(one.metrics.deviation, expected.metrics.deviation, 1e-9);
+    EXPECT_NEAR(one.metrics.sequence_mean, expected.metrics.sequence_mean, 1e-9);
+  }
+  const RejectionRule rule{{{RejectionStatistic::k3, RejectionLevel::token, -INFINITY, 0.004, true},
+                            {RejectionStatistic::k1, RejectionLevel::sequence_mean, -0.01, 0.005, false}},
+                           20,
+                           1e-8};
+  set_threads(1);
+  const Rejection<float> one(rule, single.batch());
+  set_threads(3);
+  const Rejection<float> three(rule, single.batch());
+  set_threads(before);
+  const Rejection<double> expected(rule, twice.batch());
+  EXPECT_EQ(one.mask, three.mask);
+  EXPECT_EQ(one.mask, expected.mask);
+  EXPECT_EQ(one.keep, expected.keep);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(one.criteria[i].mean, three.criteria[i].mean);
+    EXPECT_GT(one.criteria[i].masked_fraction, 0);
+    EXPECT_NEAR(one.criteria[i].masked_fraction, expected.criteria[i].masked_fraction, 1e-12);
+    EXPECT_NEAR(one.criteria[i].deviation, expected.criteria[i].deviation, 1e-9);
+  }
 }
 
 TEST(RlOffPolicy, ABandKeepsBothItsEnds) {
