@@ -75,9 +75,9 @@ ADJUDGE_INLINE Doubles log_of_one_plus(const Doubles& x) {
   return log_of_nearly_one(f) + only(large, Doubles(0.6931471805599453));
 }
 
-// Of positive normal numbers.
+// Of positive normal numbers; other lanes, which nobody reads, are taken for the smallest.
 ADJUDGE_INLINE Doubles logarithm(const Doubles& x) {
-  const i64_register bits = reinterpret_cast<i64_register>(x.value);
+  const i64_register bits = reinterpret_cast<i64_register>(maximum(x, Doubles(0x1p-1022)).value);
   // Mantissas between sqrt(1/2) and sqrt(2).
   const i64_register whole = (bits - 0x3fe6a09e667f3bcd) >> 52;
   const Doubles mantissa(reinterpret_cast<f64_register>(bits - (whole << 52)));
