@@ -205,29 +205,36 @@ void check_value_and_kl(Report& report) {
   Numbers log_probs = numbers(random, count, -4, 0);
   const Numbers reference_log_probs = near(random, log_probs, 0.5);
   const Numbers rewards = numbers(random, rows.size() - 1, -1, 1);
+  report.compare("kl_tokens", "k3", [&](Comparison& comparison) {
+    const KlRule rule;
+    const auto batch = [&]<typename Float>(Float) {
+      return KlTokensBatch<Float>{log_probs.get<Float>(), reference_log_probs.get<Float>(), nullptr,
+                                  counted.data(), count};
+    };
+    std::vector<float> kl(count), gradients(count);
+    std::vector<double> expected(count), expected_gradients(count);
+    device::kl_tokens(Choice::cuda, rule, batch(0.0F), kl.data(), gradients.data());
+    rl::kl_tokens(rule, batch(0.0), expected.data(), expected_gradients.data());
+    comparison.add("values", kl, expected);
+    comparison.add("gradients", gradients, expected_gradients);
+  });
   report.compare("kl_reward", "k3", [&](Comparison& comparison) {
     KlRewardRule rule;
     rule.kl.coefficient = 0.1;
-    const KlRewardBatch<float> single{rewards.get<float>(),
-                                      nullptr,
-                                      nullptr,
-                                      log_probs.get<float>(),
-                                      reference_log_probs.get<float>(),
-                                      counted.data(),
-                                      rows.data(),
-                                      rows.size() - 1};
-    const KlRewardBatch<double> dual{rewards.get<double>(),
-                                     nullptr,
-                                     nullptr,
-                                     log_probs.get<double>(),
-                                     reference_log_probs.get<double>(),
-                                     counted.data(),
-                                     rows.data(),
-                                     rows.size() - 1};
+    const auto batch = [&]<typename Float>(Float) {
+      KlRewardBatch<Float> result;
+      result.rewards = rewards.get<Float>();
+      result.log_probs = log_probs.get<Float>();
+      result.reference_log_probs = reference_log_probs.get<Float>();
+      result.mask = counted.data();
+      result.cu_seqlens = rows.data();
+      result.rows = rows.size() - 1;
+      return result;
+    };
     std::vector<float> results(count);
     std::vector<double> expected(count);
-    const auto metrics = device::kl_reward(Choice::cuda, rule, single, results.data());
-    const auto reference = rl::kl_reward(rule, dual, expected.data());
+    const auto metrics = device::kl_reward(Choice::cuda, rule, batch(0.0F), results.data());
+    const auto reference = rl::kl_reward(rule, batch(0.0), expected.data());
     comparison.add("results", results, expected);
     comparison.add("kl", metrics.kl, reference.kl);
     comparison.add("kl_token", metrics.kl_token, reference.kl_token);

@@ -3,31 +3,19 @@
 // logit.
 #pragma once
 #include "native/cpu/logits_kernels.h"
-#include "native/cpu/vector_wide.h"
+#include "native/cpu/row_powers.h"
 
 namespace adjudge {
 namespace {
-
-constexpr int64_t logits_block = 4096;
-constexpr float smallest_exponent = -200.0f;  // of 2, whose power is 0
 
 struct BlockSums {
   wide sum, weighted, squares;
 };
 
-// Of 2^x for x <= 0: x = floor(x) + f, and 2^f = 1 + f times a minimax polynomial of degree 4, to 1e-7 and 1
-// at 0. NaN stays NaN.
 template <bool with_squares>
 ADJUDGE_INLINE void add_powers(const wide& exponents, BlockSums& sums) {
   const wide x = wide_maximum(wide_splat(smallest_exponent), exponents);
-  const wide f = fraction(x);
-  wide p = wide_splat(1.867126009e-3f);
-  p = multiply_add(p, f, wide_splat(9.017040802e-3f));
-  p = multiply_add(p, f, wide_splat(5.579990364e-2f));
-  p = multiply_add(p, f, wide_splat(2.401644536e-1f));
-  p = multiply_add(p, f, wide_splat(6.931513114e-1f));
-  p = multiply_add(p, f, wide_splat(1.0f));
-  const wide power = times_power_of_two(p, x, f);
+  const wide power = power_of_two(x);
   sums.sum = sums.sum + power;
   sums.weighted = multiply_add(power, x, sums.weighted);
   if (with_squares) sums.squares = multiply_add(power, power, sums.squares);
@@ -56,18 +44,6 @@ void gather_top(TopLogits& top, const float* logits, int64_t begin, int64_t end,
       if (logits[at] > top.logits[top.wanted - 1]) insert(top, logits[at], static_cast<int32_t>(at));
     }
   }
-}
-
-float block_maximum(const float* logits, int64_t count) {
-  wide first = wide_splat(-__builtin_inff()), second = first;
-  int64_t i = 0;
-  for (; i + 2 * wide_lanes <= count; i += 2 * wide_lanes) {
-    first = wide_maximum(wide_load(logits + i), first);
-    second = wide_maximum(wide_load(logits + i + wide_lanes), second);
-  }
-  for (; i < count; i += wide_lanes)
-    first = wide_maximum(wide_load(logits + i, count - i, -__builtin_inff()), first);
-  return wide_maximum_of_lanes(wide_maximum(first, second));
 }
 
 bool has_nan(const float* logits, int64_t count) {

@@ -18,7 +18,9 @@ Kernels every_kernel() {
   add_dueling(table);
   add_gae(table);
   add_importance_weights(table);
+  add_kl_reward(table);
   add_kl_rows(table);
+  add_kl_tokens(table);
   add_linear(table);
   add_logits(table);
   add_off_policy_returns(table);

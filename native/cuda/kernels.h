@@ -20,6 +20,7 @@ struct LossRule;
 struct LossValue;
 struct ValueRule;
 struct ValueLossResult;
+struct KlRule;
 struct KlRewardRule;
 struct KlRewardMetrics;
 struct QTargetRule;
@@ -45,6 +46,8 @@ template <typename Float>
 struct ValueBatch;
 template <typename Float>
 struct KlRowsBatch;
+template <typename Float>
+struct KlTokensBatch;
 template <typename Float>
 struct KlRewardBatch;
 template <typename Float>
@@ -167,7 +170,7 @@ struct DeviceSumTree {
   double* minima = nullptr;
 };
 
-constexpr std::uint32_t kernels_version = 2;
+constexpr std::uint32_t kernels_version = 3;
 
 // A null entry: this library has no such kernel.
 struct Kernels {
@@ -188,6 +191,8 @@ struct Kernels {
   int (*value_loss)(const rl::ValueRule&, const rl::ValueBatch<float>&, std::int64_t tokens, float* gradients,
                     rl::ValueLossResult* value, Launch&);
   int (*kl_rows)(rl::KlDirection, const rl::KlRowsBatch<float>&, float* values, float* gradients, Launch&);
+  int (*kl_tokens)(const rl::KlRule&, const rl::KlTokensBatch<float>&, float* values, float* gradients,
+                   Launch&);
   int (*kl_reward)(const rl::KlRewardRule&, const rl::KlRewardBatch<float>&, std::int64_t tokens,
                    float* results, rl::KlRewardMetrics* metrics, Launch&);
   // top_k: at most 1,024.

@@ -38,7 +38,8 @@ SIMT_KERNEL kl_rows_kernel(bool reverse, KlRowsBatch<float> batch, float* values
   const float* const reference = batch.reference_logits + row * width;
   const double policy_sum = log_sum_exp(logits, width);
   const double reference_sum = log_sum_exp(reference, width);
-  double value = 0;
+  // NaN where a row is no distribution.
+  double value = simt::thread() == 0 ? 0 * policy_sum + 0 * reference_sum : 0;
   for (std::int64_t k = simt::thread(); k < width; k += simt::threads()) {
     const double log_p = logits[k] - policy_sum;
     const double log_q = reference[k] - reference_sum;

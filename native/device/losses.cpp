@@ -86,7 +86,7 @@ void kl_rows(Choice choice, rl::KlDirection rule, const rl::KlRowsBatch<float>& 
              float* gradients) {
   const std::size_t numbers = batch.rows * batch.width;
   dispatch(
-      choice, "kl_rows", (2 + (gradients != nullptr)) * numbers * sizeof(float),
+      choice, "klRows", (2 + (gradients != nullptr)) * numbers * sizeof(float),
       [&](Session& session) {
         const auto there = upload(session, batch);
         float* const values_there = session.out(values, batch.rows);
@@ -106,12 +106,36 @@ void kl_rows(Choice choice, rl::KlDirection rule, const rl::KlRowsBatch<double>&
 }
 
 template <>
+void kl_tokens(Choice choice, const rl::KlRule& rule, const rl::KlTokensBatch<float>& batch, float* values,
+               float* gradients) {
+  dispatch(
+      choice, "klDivergence", bytes_of(4, batch.tokens),
+      [&](Session& session) {
+        const auto there = upload(session, batch);
+        float* const values_there = session.out(values, batch.tokens);
+        float* const gradients_there = session.out(gradients, batch.tokens);
+        return run(session, "kl_tokens", session.kernels().kl_tokens, nullptr,
+                   [&](auto& kernel, auto& launch) {
+                     return kernel(rule, there, values_there, gradients_there, launch);
+                   });
+      },
+      [&] { rl::kl_tokens(rule, batch, values, gradients); });
+}
+
+template <>
+void kl_tokens(Choice choice, const rl::KlRule& rule, const rl::KlTokensBatch<double>& batch, double* values,
+               double* gradients) {
+  runs_on_cuda(choice, 0, false);
+  rl::kl_tokens(rule, batch, values, gradients);
+}
+
+template <>
 rl::KlRewardMetrics kl_reward(Choice choice, const rl::KlRewardRule& rule,
                               const rl::KlRewardBatch<float>& batch, float* results) {
   const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
   rl::KlRewardMetrics value;
   dispatch(
-      choice, "kl_reward", 4 * tokens * sizeof(float),
+      choice, "klReward", 4 * tokens * sizeof(float),
       [&](Session& session) {
         const auto there = upload(session, batch);
         float* const results_there = session.out(results, tokens);

@@ -10,6 +10,7 @@
 #include "rl/gae.h"
 #include "rl/kl_reward.h"
 #include "rl/kl_rows.h"
+#include "rl/kl_tokens.h"
 #include "rl/off_policy.h"
 #include "rl/logits.h"
 #include "rl/off_policy_returns.h"
@@ -63,6 +64,10 @@ void logits_statistics(Choice choice, const rl::LogitsBatch<Float>& batch,
 template <typename Float>
 void logits_gradient(Choice choice, const rl::LogitsBatch<Float>& batch,
                      const rl::LogitsCoefficients<Float>& coefficients, Float* gradients);
+
+template <typename Float>
+void kl_tokens(Choice choice, const rl::KlRule& rule, const rl::KlTokensBatch<Float>& batch, Float* values,
+               Float* gradients);
 
 template <typename Float>
 rl::KlRewardMetrics kl_reward(Choice choice, const rl::KlRewardRule& rule,

@@ -6,6 +6,7 @@
 #include "rl/gae.h"
 #include "rl/kl_reward.h"
 #include "rl/kl_rows.h"
+#include "rl/kl_tokens.h"
 #include "rl/off_policy_returns.h"
 #include "rl/preference_loss.h"
 #include "rl/q_loss.h"
@@ -102,6 +103,14 @@ inline rl::KlRowsBatch<float> upload(Session& session, rl::KlRowsBatch<float> ba
   batch.logits = session.in(batch.logits, batch.rows * batch.width);
   batch.reference_logits = session.in(batch.reference_logits, batch.rows * batch.width);
   batch.mask = session.in(batch.mask, batch.rows);
+  return batch;
+}
+
+inline rl::KlTokensBatch<float> upload(Session& session, rl::KlTokensBatch<float> batch) {
+  batch.log_probs = session.in(batch.log_probs, batch.tokens);
+  batch.reference_log_probs = session.in(batch.reference_log_probs, batch.tokens);
+  batch.old_log_probs = session.in(batch.old_log_probs, batch.tokens);
+  batch.mask = session.in(batch.mask, batch.tokens);
   return batch;
 }
 

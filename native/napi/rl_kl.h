@@ -1,7 +1,7 @@
 // A KL rule in a kernel's arguments.
 #pragma once
 
-#include "../rules/kl.h"
+#include "../rules/kl_terms.h"
 #include "setup.h"
 
 namespace adjudge {

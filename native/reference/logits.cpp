@@ -20,6 +20,13 @@ struct Distribution {
 };
 
 template <typename Float>
+double log_sum(const Float* logits, std::size_t width, double top, double temperature) {
+  double sum = 0;
+  for (std::size_t k = 0; k < width; ++k) sum += std::exp((logits[k] - top) / temperature);
+  return std::log(sum);
+}
+
+template <typename Float>
 LogitsFault distribution_of(const rl::LogitsBatch<Float>& batch, std::size_t row, Distribution& result) {
   const Float* logits = batch.logits + row * batch.width;
   for (std::size_t k = 0; k < batch.width; ++k) {
@@ -30,9 +37,7 @@ LogitsFault distribution_of(const rl::LogitsBatch<Float>& batch, std::size_t row
   if (batch.tokens && (batch.tokens[row] < 0 || static_cast<std::size_t>(batch.tokens[row]) >= batch.width)) {
     return LogitsFault::token_invalid;
   }
-  double sum = 0;
-  for (std::size_t k = 0; k < batch.width; ++k) sum += std::exp((logits[k] - result.top) / batch.temperature);
-  result.log_sum = std::log(sum);
+  result.log_sum = log_sum(logits, batch.width, result.top, batch.temperature);
   for (std::size_t k = 0; k < batch.width; ++k) {
     const double log_prob = (logits[k] - result.top) / batch.temperature - result.log_sum;
     const double p = std::exp(log_prob);
@@ -43,6 +48,16 @@ LogitsFault distribution_of(const rl::LogitsBatch<Float>& batch, std::size_t row
 }
 
 }  // namespace
+
+template <typename Float>
+double log_sum_exp(const Float* logits, std::size_t width) {
+  double top = -std::numeric_limits<double>::infinity();
+  for (std::size_t k = 0; k < width; ++k) top = std::max(top, static_cast<double>(logits[k]));
+  return top + log_sum(logits, width, top, 1);
+}
+
+template double log_sum_exp(const float*, std::size_t);
+template double log_sum_exp(const double*, std::size_t);
 
 template <typename Float>
 LogitsFault logits_statistics_row(const rl::LogitsBatch<Float>& batch, std::size_t row,

@@ -6,6 +6,10 @@
 // tested against.
 namespace adjudge::reference {
 
+// log of the sum of e^logit; NaN where a logit is NaN or plus infinity, or all are minus infinity.
+template <typename Float>
+double log_sum_exp(const Float* logits, std::size_t width);
+
 // Everything that `statistics` asks for of row `row`, unless the row is at fault.
 template <typename Float>
 rl::LogitsFault logits_statistics_row(const rl::LogitsBatch<Float>& batch, std::size_t row,

@@ -9,6 +9,7 @@
 #include "reference/loss_selection.h"
 #include "reference/loss_smooth.h"
 #include "reference/loss_weighted.h"
+#include "rules/kl_terms.h"
 
 namespace adjudge::reference {
 namespace {
@@ -149,7 +150,7 @@ class Sweep {
       }
       note(term, token, clips);
       if (batch_.reference_log_probs) {
-        const KlValue kl =
+        const auto kl =
             kl_divergence(rule_.kl, token.log_prob, batch_.reference_log_probs[t], token.old_log_prob);
         const double factor = rule_.kl.ratio_weighted ? token.ratio : 1;
         const bool in_loss = rule_.kl.coefficient != 0;

@@ -1,9 +1,10 @@
 #pragma once
 
-#include "rules/loss_constants.h"
+#include "rules/double_lane.h"
+#include "rules/kl.h"
 #include "rules/scalar_lane.h"
 
-// KL(policy || reference) at a token and its derivative, for one token or a vector of them; follows kl.h.
+// KL(policy || reference) at a token and its derivative (kl.h), for one token or a vector of them.
 namespace adjudge::rl {
 
 template <typename Number>
@@ -12,8 +13,9 @@ struct KlLanes {
   Number gradient;  // with respect to log_prob
 };
 
-template <typename Number>
-ADJUDGE_DEVICE KlLanes<Number> kl_lanes(const KlConstants& rule, Number log_prob, Number reference,
+// `Rule`: a KlRule, or a KlConstants, which has its numbers in f32.
+template <typename Number, typename Rule>
+ADJUDGE_DEVICE KlLanes<Number> kl_lanes(const Rule& rule, Number log_prob, Number reference,
                                         Number old_log_prob) {
   const Number zero(0.0f);
   const Number one(1.0f);
@@ -40,6 +42,12 @@ ADJUDGE_DEVICE KlLanes<Number> kl_lanes(const KlConstants& rule, Number log_prob
     result.gradient = d * minimum(exponential(log_prob - old_log_prob), Number(10.0f));
   }
   return result;
+}
+
+// In f64.
+ADJUDGE_DEVICE KlLanes<double> kl_divergence(const KlRule& rule, double log_prob, double reference,
+                                             double old_log_prob) {
+  return kl_lanes<double>(rule, log_prob, reference, old_log_prob);
 }
 
 }  // namespace adjudge::rl

@@ -112,7 +112,7 @@ TEST(RlLossTerms, EveryKlEqualsTheReference) {
         const KlConstants constants = kl_constants(rule);
         for (int i = 0; i < 1000; ++i) {
           const float log_prob = normal(random), other = normal(random), old_log_prob = normal(random);
-          const KlValue expected = kl_divergence(rule, log_prob, other, old_log_prob);
+          const auto expected = kl_divergence(rule, log_prob, other, old_log_prob);
           const auto kl = kl_lanes<float>(constants, log_prob, other, old_log_prob);
           EXPECT_TRUE(near(expected.value, kl.value));
           EXPECT_TRUE(near(expected.gradient, kl.gradient));

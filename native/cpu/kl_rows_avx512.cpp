@@ -1,0 +1,7 @@
+#include "native/cpu/kl_rows_row.h"
+
+namespace adjudge {
+
+const KlRowKernel kl_row_avx512 = kl_row_body;
+
+}  // namespace adjudge
