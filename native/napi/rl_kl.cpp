@@ -1,12 +1,11 @@
 // KL divergence for JavaScript: estimated at sampled tokens, between whole rows, and taken off the reward.
 #include "rl_kl.h"
 
-#include "../rl/kl_reward.h"
-#include "../rl/kl_rows.h"
-
 #include <cmath>
 
-#include "rl_arguments.h"
+#include "../device/rl.h"
+#include "../rl/finite.h"
+#include "rl_call.h"
 
 namespace adjudge {
 
@@ -32,74 +31,117 @@ rl::KlRule kl_rule(const Napi::Object& from) {
 
 namespace {
 
+constexpr Signature divergence_signature("logProbs", {"logProbs", "referenceLogProbs", "oldLogProbs", "mask"},
+                                         {"values", "gradients"});
+
 template <typename Float>
-Napi::Value kl_divergence(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  const rl::KlRule rule = kl_rule(from);
-  const std::size_t tokens = length_of(input, "logProbs");
-  const Float* log_probs = required<Float>(input, "logProbs", tokens);
-  const Float* reference = required<Float>(input, "referenceLogProbs", tokens);
-  const Float* old_log_probs = data<Float>(input, "oldLogProbs", tokens);
-  auto values = Napi::TypedArrayOf<Float>::New(env, tokens, float_type<Float>);
-  auto gradients = Napi::TypedArrayOf<Float>::New(env, tokens, float_type<Float>);
-  for (std::size_t t = 0; t < tokens; ++t) {
-    const rl::KlValue kl =
-        rl::kl_divergence(rule, log_probs[t], reference[t], old_log_probs ? old_log_probs[t] : log_probs[t]);
-    values[t] = static_cast<Float>(kl.value);
-    gradients[t] = static_cast<Float>(kl.gradient);
+void kl_divergence(const rl::KlRule& rule, const Call& call) {
+  constexpr const Signature& at = divergence_signature;
+  rl::KlTokensBatch<Float> batch;
+  batch.tokens = call.length(at.at("logProbs"));
+  batch.log_probs = call.required<Float>(at.at("logProbs"), batch.tokens);
+  batch.reference_log_probs = call.required<Float>(at.at("referenceLogProbs"), batch.tokens);
+  batch.old_log_probs = call.data<Float>(at.at("oldLogProbs"), batch.tokens);
+  batch.mask = call.data<std::uint8_t>(at.at("mask"), batch.tokens);
+  auto* values = call.written<Float>(at.at("values"), batch.tokens);
+  auto* gradients = call.written<Float>(at.at("gradients"), batch.tokens);
+  call.check_finite<Float>(at.at("logProbs"), batch.mask);
+  call.check_finite<Float>(at.at("referenceLogProbs"), batch.mask);
+  call.check_finite<Float>(at.at("oldLogProbs"), batch.mask);
+  check_cancelled();
+  device::kl_tokens(device::chosen(), rule, batch, values, gradients);
+}
+
+constexpr Signature rows_signature("logits", {"logits", "referenceLogits", "width", "mask", "forward"},
+                                   {"values", "logitGradients"});
+
+// Throws what is wrong with the first row that is no distribution.
+template <typename Float>
+void check_distributions(const char* name, const rl::KlRowsBatch<Float>& batch, const Float* logits) {
+  for (std::size_t i = 0; i < batch.rows; ++i) {
+    if (batch.mask && !batch.mask[i]) continue;
+    bool any = false;
+    for (std::size_t k = i * batch.width; k < (i + 1) * batch.width; ++k) {
+      any = any || logits[k] > -INFINITY;
+      if (logits[k] < INFINITY) continue;
+      throw Error("ARGUMENT_INVALID", std::string(name) + "[" + std::to_string(k) + "] is " +
+                                          (std::isnan(logits[k]) ? "NaN" : "Infinity") +
+                                          ", expected a number below infinity");
+    }
+    if (any) continue;
+    throw Error("ARGUMENT_INVALID", std::string(name) + ": row " + std::to_string(i) +
+                                        " has minus infinity everywhere; expected a probability above 0");
   }
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("values", values);
-  out.Set("gradients", gradients);
-  return out;
 }
 
 template <typename Float>
-Napi::Value kl_rows(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
-  using rl::KlDirection;
-  const auto direction = choice<KlDirection>(
-      from, "direction", {{"reverse", KlDirection::reverse}, {"forward", KlDirection::forward}});
+void check_divergences(const rl::KlRowsBatch<Float>& batch, const Float* values, bool forward) {
+  const std::size_t row = rl::first_not_finite(values, batch.mask, batch.rows);
+  if (row == batch.rows) return;
+  check_distributions("logits", batch, batch.logits);
+  check_distributions("referenceLogits", batch, batch.reference_logits);
+  throw Error("ARGUMENT_INVALID",
+              std::string(forward ? "logits" : "referenceLogits") + ": row " + std::to_string(row) + " of " +
+                  std::to_string(batch.width) +
+                  " has a divergence that is not finite: a probability of 0 where the other is above 0");
+}
+
+template <typename Float>
+void kl_rows(const Call& call) {
+  constexpr const Signature& at = rows_signature;
   rl::KlRowsBatch<Float> batch;
-  batch.width = static_cast<std::size_t>(number(input, "width", 1));
-  if (batch.width == 0) invalid("width", "at least 1");
-  batch.rows = length_of(input, "logits") / batch.width;
-  batch.logits = required<Float>(input, "logits", batch.rows * batch.width);
-  batch.reference_logits = required<Float>(input, "referenceLogits", batch.rows * batch.width);
-  batch.mask = data<std::uint8_t>(input, "mask", batch.rows);
-  auto values = Napi::TypedArrayOf<Float>::New(env, batch.rows, float_type<Float>);
-  Napi::Object out = Napi::Object::New(env);
-  Float* gradients = nullptr;
-  if (boolean(input, "gradients", true)) {
-    auto array = Napi::TypedArrayOf<Float>::New(env, batch.rows * batch.width, float_type<Float>);
-    gradients = array.Data();
-    out.Set("logitGradients", array);
-  }
-  rl::kl_rows(direction, batch, values.Data(), gradients);
-  out.Set("values", values);
-  return out;
+  batch.width = call.natural(at.at("width"), 1, 1);
+  batch.rows = call.length(at.at("logits")) / batch.width;
+  const std::size_t numbers = batch.rows * batch.width;
+  batch.logits = call.required<Float>(at.at("logits"), numbers);
+  batch.reference_logits = call.required<Float>(at.at("referenceLogits"), numbers);
+  batch.mask = call.data<std::uint8_t>(at.at("mask"), batch.rows);
+  const bool forward = call.flag(at.at("forward"));
+  auto* values = call.written<Float>(at.at("values"), batch.rows);
+  auto* gradients = call.output<Float>(at.at("logitGradients"), numbers);
+  check_cancelled();
+  device::kl_rows(device::chosen(), forward ? rl::KlDirection::forward : rl::KlDirection::reverse, batch,
+                  values, gradients);
+  check_divergences(batch, values, forward);
 }
 
-template <typename Float>
-Napi::Value kl_reward(Napi::Env env, const Napi::Object& from, const Napi::Object& input) {
+constexpr Signature reward_signature("out.tokenRewards",
+                                     {"tokenRewards", "rewards", "kl", "logProbs", "referenceLogProbs",
+                                      "mask", "cuSeqlens", "coefficient"},
+                                     {"out.tokenRewards"});
+
+rl::KlRewardRule reward_rule(const Napi::Object& from) {
   rl::KlRewardRule rule;
   rule.kl = kl_rule(from);
   rule.clip_low = number(from, "clipLow", rule.clip_low);
   rule.clip_high = number(from, "clipHigh", rule.clip_high);
+  return rule;
+}
+
+template <typename Float>
+void kl_reward(rl::KlRewardRule rule, const Call& call, double* numbers) {
+  constexpr const Signature& at = reward_signature;
   rl::KlRewardBatch<Float> batch;
-  batch.rows = offsets(input, "cuSeqlens", batch.cu_seqlens);
+  batch.rows = call.offsets(at.at("cuSeqlens"), batch.cu_seqlens);
   const auto tokens = static_cast<std::size_t>(batch.cu_seqlens[batch.rows]);
-  batch.rewards = data<Float>(input, "rewards", batch.rows);
-  batch.token_rewards = required<Float>(input, "tokenRewards", tokens);
-  batch.kl = data<Float>(input, "kl", tokens);
-  batch.log_probs = data<Float>(input, "logProbs", tokens);
-  if (batch.log_probs) batch.reference_log_probs = required<Float>(input, "referenceLogProbs", tokens);
-  batch.mask = data<std::uint8_t>(input, "mask", tokens);
-  auto results = Napi::TypedArrayOf<Float>::New(env, tokens, float_type<Float>);
-  const rl::KlRewardMetrics metrics = rl::kl_reward(rule, batch, results.Data());
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("tokenRewards", results);
-  out.Set("kl", metrics.kl);
-  out.Set("klToken", metrics.kl_token);
-  return out;
+  batch.rewards = call.data<Float>(at.at("rewards"), batch.rows);
+  batch.token_rewards = call.data<Float>(at.at("tokenRewards"), tokens);
+  batch.kl = call.data<Float>(at.at("kl"), tokens);
+  batch.log_probs = call.data<Float>(at.at("logProbs"), tokens);
+  if (batch.log_probs) {
+    batch.reference_log_probs = call.required<Float>(at.at("referenceLogProbs"), tokens);
+  }
+  batch.mask = call.data<std::uint8_t>(at.at("mask"), tokens);
+  rule.kl.coefficient = call.number(at.at("coefficient"), rule.kl.coefficient);
+  auto* results = call.written<Float>(at.at("out.tokenRewards"), tokens);
+  call.check_finite<Float>(at.at("rewards"));
+  call.check_finite<Float>(at.at("tokenRewards"), batch.mask);
+  call.check_finite<Float>(at.at("logProbs"), batch.mask);
+  call.check_finite<Float>(at.at("referenceLogProbs"), batch.mask);
+  call.check_finite<Float>(at.at("kl"), batch.mask);
+  check_cancelled();
+  const rl::KlRewardMetrics metrics = device::kl_reward(device::chosen(), rule, batch, results);
+  write_numbers(numbers, {metrics.kl, metrics.kl_token});
 }
 
 Napi::Value adapted_kl_coefficient(const Napi::CallbackInfo& info) {
@@ -119,9 +161,19 @@ Napi::Value adapted_kl_coefficient(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void register_rl_kl(Napi::Env env, Napi::Object exports) {
-  set_kernel(env, exports, "rlKlDivergence", "logProbs", kl_divergence<float>, kl_divergence<double>);
-  set_kernel(env, exports, "rlKlRows", "logits", kl_rows<float>, kl_rows<double>);
-  set_kernel(env, exports, "rlKlReward", "tokenRewards", kl_reward<float>, kl_reward<double>);
+  export_rl_call(env, exports, "rlKlDivergence", divergence_signature, 0, [](const Napi::Object& from) {
+    return either_type([rule = kl_rule(from)](const Call& call, double*, auto type) {
+      kl_divergence<decltype(type)>(rule, call);
+    });
+  });
+  export_rl_call(env, exports, "rlKlRows", rows_signature, 0, [](const Napi::Object&) {
+    return either_type([](const Call& call, double*, auto type) { kl_rows<decltype(type)>(call); });
+  });
+  export_rl_call(env, exports, "rlKlReward", reward_signature, 2, [](const Napi::Object& from) {
+    return either_type([rule = reward_rule(from)](const Call& call, double* numbers, auto type) {
+      kl_reward<decltype(type)>(rule, call, numbers);
+    });
+  });
   exports.Set("rlAdaptedKlCoefficient",
               Napi::Function::New(env, adapted_kl_coefficient, "rlAdaptedKlCoefficient"));
 }

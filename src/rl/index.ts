@@ -1,9 +1,9 @@
 /** Reinforcement learning as data and arithmetic: algorithms, advantages, losses. Needs no model. */
 export { advantages, type AdvantageInput, type AdvantageMetrics, type Advantages } from './advantages.js'
 export { exactObjective, exactTokenGradients, type ExactInput, type ExactObjective } from './exact.js'
-export { klDivergence } from './kl.js'
+export { klDivergence, type KlDivergence, type KlDivergenceInput } from './kl.js'
 export { AdaptiveKl, klReward, type AdaptiveKlOptions, type KlReward, type KlRewardInput } from './klReward.js'
-export { klRows, type KlRowsInput } from './klRows.js'
+export { klRows, type KlRows, type KlRowsInput } from './klRows.js'
 export {
   logitsGradient,
   logitsStatistics,

@@ -1,8 +1,10 @@
 /** KL in the reward, token by token, with a fixed or an adaptive coefficient. */
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkFinite, checkLength, covered, sameType } from './kernels.js'
+import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
 import { klRule } from './kl.js'
-import type { Algorithm, FloatArray } from './types.js'
+import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from './prepared.js'
+import { resolveAlgorithm } from './resolve.js'
+import type { Algorithm, AlgorithmOptions, FloatArray } from './types.js'
 
 export interface KlRewardInput {
   /** [completions]: rewards; each goes to its completion's last counted token, within the algorithm's reward_clip. */
@@ -20,6 +22,8 @@ export interface KlRewardInput {
   cuSeqlens: Int32Array
   /** In place of the algorithm's `kl.coefficient`: what an {@link AdaptiveKl} holds. */
   coefficient?: number
+  /** [tokens], element type of the rewards: where the results go. Default: a new array. */
+  out?: { tokenRewards?: FloatArray }
 }
 
 export interface KlReward {
@@ -34,13 +38,7 @@ export interface KlReward {
   }
 }
 
-/**
- * Rewards per token with the KL to the reference taken off, by the algorithm's `kl` (estimator, limits, coefficient)
- * and `advantage.reward_clip`: verl's `apply_kl_penalty`, OpenRLHF's `compute_reward`. Element type of the result: that
- * of the rewards.
- * @throws AdjudgeError `ARGUMENT_INVALID` for a missing or non-finite input, or lengths that disagree.
- */
-export function klReward(algorithm: Algorithm, input: KlRewardInput): KlReward {
+function bind(algorithm: Algorithm, input: KlRewardInput): Bound<{ tokenRewards: FloatArray; coefficient: number }> {
   const { mask, cuSeqlens, kl, logProbs, referenceLogProbs } = input
   const tokens = covered('cuSeqlens', cuSeqlens)
   const like = input.tokenRewards ?? input.rewards
@@ -53,35 +51,54 @@ export function klReward(algorithm: Algorithm, input: KlRewardInput): KlReward {
     throw new AdjudgeError('ARGUMENT_INVALID', 'referenceLogProbs: give logProbs and referenceLogProbs, or kl')
   }
   checkLength('rewards', input.rewards, cuSeqlens.length - 1, 'one per completion')
-  checkFinite('rewards', input.rewards)
   for (const name of ['tokenRewards', 'logProbs', 'referenceLogProbs', 'kl'] as const) {
     checkLength(name, input[name], tokens, 'one per token')
-    checkFinite(name, input[name], mask)
   }
   checkLength('mask', mask, tokens, 'one per token')
   const typed = (values: FloatArray | undefined) => values && sameType(values, like)
   const estimate = !kl && referenceLogProbs !== undefined
-  const result = callKernel((kernels) =>
-    kernels.rlKlReward(
-      {
-        ...klRule(algorithm),
-        coefficient,
-        clipLow: algorithm.advantage.rewardClip?.[0] ?? null,
-        clipHigh: algorithm.advantage.rewardClip?.[1] ?? null
-      },
-      {
-        tokenRewards: input.tokenRewards ?? sameType(new Float32Array(tokens), like),
-        rewards: typed(input.rewards),
-        kl: typed(kl),
-        logProbs: estimate ? typed(logProbs) : undefined,
-        referenceLogProbs: estimate ? typed(referenceLogProbs) : undefined,
-        mask,
-        cuSeqlens
-      }
-    )
-  )
-  return { tokenRewards: result.tokenRewards, metrics: { kl: result.kl, kl_token: result.klToken, coefficient } }
+  const tokenRewards = input.out?.tokenRewards ?? zeros(tokens, like)
+  return {
+    values: [
+      input.tokenRewards,
+      typed(input.rewards),
+      typed(kl),
+      estimate ? typed(logProbs) : undefined,
+      estimate ? typed(referenceLogProbs) : undefined,
+      mask,
+      cuSeqlens,
+      coefficient,
+      tokenRewards
+    ],
+    output: { tokenRewards, coefficient }
+  }
 }
+
+function prepareReward(algorithm: Algorithm, device: Device | undefined): Prepared<KlRewardInput, KlReward> {
+  const [clipLow, clipHigh] = algorithm.advantage.rewardClip ?? [null, null]
+  const kernel = callKernel((kernels) => kernels.rlKlReward({ ...klRule(algorithm), clipLow, clipHigh, device }))
+  return preparedCall(
+    kernel,
+    2,
+    (input: KlRewardInput) => bind(algorithm, input),
+    ({ tokenRewards, coefficient }, numbers): KlReward => {
+      const [kl, klToken] = numbers as unknown as readonly [kl: number, klToken: number]
+      return { tokenRewards, metrics: { kl, kl_token: klToken, coefficient } }
+    }
+  )
+}
+
+/**
+ * Rewards per token with the KL to the reference taken off, by the algorithm's `kl` (estimator, limits, coefficient)
+ * and `advantage.reward_clip`: verl's `apply_kl_penalty`, OpenRLHF's `compute_reward`. Element type of the result: that
+ * of the rewards.
+ * @throws AdjudgeError `ARGUMENT_INVALID` for a missing or non-finite input, or lengths that disagree; `BUFFER_OVERLAP`,
+ *   `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used.
+ */
+export const klReward: RlCall<Algorithm, AlgorithmOptions, KlRewardInput, KlReward> = rlCall(
+  prepareReward,
+  resolveAlgorithm
+)
 
 export interface AdaptiveKlOptions {
   /** First coefficient. */

@@ -1,6 +1,7 @@
 /** KL divergence between whole distributions: where the log-probs of the entire vocabulary are at hand. */
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkLength, sameType } from './kernels.js'
+import { callKernel, checkLength, sameType, zeros } from './kernels.js'
+import { plainCall, preparedCall, type Bound, type PlainCall } from './prepared.js'
 import type { FloatArray } from './types.js'
 
 export interface KlRowsInput {
@@ -16,52 +17,57 @@ export interface KlRowsInput {
   direction?: 'reverse' | 'forward'
   /** Whether to compute the gradients. Default: true. */
   gradients?: boolean
+  /** values [rows] and logitGradients [rows × width], element type of `logits`: where the results go. Default: new arrays. */
+  out?: { values?: FloatArray; logitGradients?: FloatArray }
 }
 
-function checkRows(name: string, values: FloatArray, width: number, mask: Uint8Array | undefined): void {
-  for (let index = 0; index < values.length; index++) {
-    const value = values[index] as number
-    if (value < Infinity || (mask && mask[Math.floor(index / width)] === 0)) continue
-    throw new AdjudgeError('ARGUMENT_INVALID', `${name}[${index}] is ${value}, expected a number below infinity`)
+export interface KlRows {
+  /** [rows]: in nats. */
+  values: FloatArray
+  /** [rows × width] */
+  logitGradients?: FloatArray
+}
+
+function bind(input: KlRowsInput): Bound<KlRows> {
+  const { logits, referenceLogits, width, mask, direction = 'reverse', gradients = true, out } = input
+  if (!Number.isInteger(width) || width < 1 || logits.length % width !== 0) {
+    throw new AdjudgeError('ARGUMENT_INVALID', `width is ${width}, expected a divisor of ${logits.length} logits`)
   }
-}
-
-function checkSupport(values: FloatArray, name: string, width: number): void {
-  const row = values.findIndex((value) => !Number.isFinite(value))
-  if (row < 0) return
-  throw new AdjudgeError(
-    'ARGUMENT_INVALID',
-    `${name}: row ${row} of ${width} has a divergence that is not finite: a probability of 0 where the other is above 0`
-  )
+  if (direction !== 'reverse' && direction !== 'forward') {
+    throw new AdjudgeError('ARGUMENT_INVALID', `direction is ${String(direction)}, expected reverse or forward`)
+  }
+  checkLength('referenceLogits', referenceLogits, logits.length, 'as many as logits')
+  checkLength('mask', mask, logits.length / width, 'one per row')
+  const output: KlRows = { values: out?.values ?? zeros(logits.length / width, logits) }
+  if (gradients) output.logitGradients = out?.logitGradients ?? zeros(logits.length, logits)
+  return {
+    values: [
+      logits,
+      sameType(referenceLogits, logits),
+      width,
+      mask,
+      direction === 'forward' ? 1 : 0,
+      output.values,
+      output.logitGradients
+    ],
+    output
+  }
 }
 
 /**
  * Exact KL divergence of each row, in nats, and its derivative with respect to the policy's logits. Rows are
- * normalised here. The sampled estimators (`klDivergence`) have these values as their expectation.
+ * normalised here. The sampled estimators (`klDivergence`) have these values as their expectation. In Float32Array a
+ * probability below 2^-126 of the row's largest counts as 0.
  * @returns values [rows]; logitGradients [rows × width] unless `gradients` is false; 0 where the mask is 0.
- * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree, NaN or infinity, or an infinite divergence.
+ * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree and, naming the place, for NaN or infinity, a row
+ *   that is minus infinity everywhere, or an infinite divergence (arrays of `out` are then written);
+ *   `BUFFER_OVERLAP`, `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used.
  */
-export function klRows(input: KlRowsInput): { values: FloatArray; logitGradients?: FloatArray } {
-  const { logits, width, mask, direction = 'reverse' } = input
-  if (!Number.isInteger(width) || width < 1 || logits.length % width !== 0) {
-    throw new AdjudgeError('ARGUMENT_INVALID', `width is ${width}, expected a divisor of ${logits.length} logits`)
-  }
-  checkLength('referenceLogits', input.referenceLogits, logits.length, 'as many as logits')
-  checkLength('mask', mask, logits.length / width, 'one per row')
-  checkRows('logits', logits, width, mask)
-  checkRows('referenceLogits', input.referenceLogits, width, mask)
-  const result = callKernel((kernels) =>
-    kernels.rlKlRows(
-      { direction },
-      {
-        logits,
-        referenceLogits: sameType(input.referenceLogits, logits),
-        width,
-        mask,
-        gradients: input.gradients ?? true
-      }
-    )
+export const klRows: PlainCall<KlRowsInput, KlRows> = plainCall((device) =>
+  preparedCall(
+    callKernel((kernels) => kernels.rlKlRows({ device })),
+    0,
+    bind,
+    (output) => output
   )
-  checkSupport(result.values, direction === 'reverse' ? 'referenceLogits' : 'logits', width)
-  return result
-}
+)

@@ -2,7 +2,6 @@
 import type { CorrectionKernels } from './nativeCorrections.js'
 import type { NativeKernel } from './nativeKernel.js'
 import type { PreferenceKernels } from './nativePreference.js'
-import type { FloatArray } from './types.js'
 
 export interface RlKernels extends PreferenceKernels, CorrectionKernels {
   rlAdvantages(rule: object): NativeKernel
@@ -12,10 +11,6 @@ export interface RlKernels extends PreferenceKernels, CorrectionKernels {
   rlUpgo(rule: object): NativeKernel
   rlRepeatedShare(rule: { size: number }, input: { tokens: Int32Array; cuSeqlens: Int32Array }): Float64Array
   rlPolicyLoss(rule: object): NativeKernel
-  rlKlDivergence(
-    rule: object,
-    input: { logProbs: FloatArray; referenceLogProbs: FloatArray; oldLogProbs?: FloatArray }
-  ): { values: FloatArray; gradients: FloatArray }
   rlExactObjective(rule: object): NativeKernel
   rlLogitsStatistics(rule: object): NativeKernel
   rlLogitsGradient(rule: object): NativeKernel
