@@ -28,52 +28,66 @@ struct EqualRows {
   }
 };
 
+// Groups of any size. `fixed`: to what length rows are read, where the compiler shall know it.
+template <int64_t fixed>
 struct RaggedRows {
-  int64_t most = 0;
-  int32_t starts[batch_groups];
-  int32_t sizes[batch_groups];  // 0: a row that counts for nothing
+  int64_t most;
+  const int32_t* starts;
+  const int32_t* sizes;  // 0: a row that counts for nothing
 
-  inline __attribute__((always_inline)) int64_t longest() const { return most; }
+  inline __attribute__((always_inline)) int64_t longest() const { return fixed != 0 ? fixed : most; }
   inline __attribute__((always_inline)) int64_t start(int64_t row) const { return starts[row]; }
   inline __attribute__((always_inline)) Doubles distances(int64_t row, int64_t from, const Doubles& x,
                                                           double first) const {
-    return first_distances(x, first, sizes[row] - static_cast<int32_t>(from));
+    return own_distances(x, first, static_cast<int32_t>(from), sizes[row]);
   }
 };
 
-// Of the distances of single_lanes groups from their first members.
+// Of the distances of the groups of a batch from their first members.
 struct Moments {
+  alignas(64) double first[batch_groups];
+  alignas(64) double sum[batch_groups];
+  alignas(64) double squares[batch_groups];
+};
+
+// Of as many groups as a register has lanes. Every row is read to the length of the longest.
+template <typename Rows>
+ADJUDGE_INLINE void add_moments(const Rows& rows, const float* rewards, int64_t row, Moments& moments) {
+  Doubles sums[double_lanes], squares[double_lanes];
+#pragma GCC unroll 8
+  for (int64_t lane = 0; lane < double_lanes; ++lane) {
+    const float* members = rewards + rows.start(row + lane);
+    const Doubles head = widened(loaded<HalfSingles>(members));
+    const double first = head[0];
+    moments.first[row + lane] = first;
+    Doubles sum = rows.distances(row + lane, 0, head, first), square = sum * sum;
+    for (int64_t from = double_lanes; from < rows.longest(); from += double_lanes) {
+      const Doubles distance =
+          rows.distances(row + lane, from, widened(loaded<HalfSingles>(members + from)), first);
+      sum += distance;
+      square = fused(distance, distance, square);
+    }
+    sums[lane] = sum;
+    squares[lane] = square;
+  }
+  put(moments.sum + row, sums_of(sums));
+  put(moments.squares + row, sums_of(squares));
+}
+
+// As what the lines are made of.
+struct BlockMoments {
   Doubles first[2];
   Doubles sum[2];
   Doubles squares[2];
-};
 
-// Every row is read to the length of the longest.
-template <typename Rows>
-ADJUDGE_INLINE Moments moments_of(const Rows& rows, const float* rewards, int64_t row, const double* first) {
-  Moments moments;
-  for (int64_t half = 0; half < 2; ++half) {
-    Doubles sums[double_lanes], squares[double_lanes];
-    for (int64_t lane = 0; lane < double_lanes; ++lane, ++row, ++first) {
-      const float* members = rewards + rows.start(row);
-      const auto distances = [&](int64_t from) {
-        return rows.distances(row, from, widened(loaded<HalfSingles>(members + from)), *first);
-      };
-      Doubles sum = distances(0), square = sum * sum;
-      for (int64_t from = double_lanes; from < rows.longest(); from += double_lanes) {
-        const Doubles distance = distances(from);
-        sum += distance;
-        square = fused(distance, distance, square);
-      }
-      sums[lane] = sum;
-      squares[lane] = square;
+  inline __attribute__((always_inline)) BlockMoments(const Moments& moments, int64_t row) {
+    for (int64_t half = 0; half < 2; ++half, row += double_lanes) {
+      first[half] = loaded<Doubles>(moments.first + row);
+      sum[half] = loaded<Doubles>(moments.sum + row);
+      squares[half] = loaded<Doubles>(moments.squares + row);
     }
-    moments.first[half] = loaded<Doubles>(first - double_lanes);
-    moments.sum[half] = sums_of(sums);
-    moments.squares[half] = sums_of(squares);
   }
-  return moments;
-}
+};
 
 // How many members the groups of a block have, one a lane, and what follows from it.
 struct BlockCounts {
@@ -98,9 +112,9 @@ struct BlockCounts {
 // An advantage is ((reward - centre) - rest) x factor: centre and rest together hold the mean in more digits
 // than f32 has.
 struct BlockLines {
-  float centre[batch_groups];
-  float rest[batch_groups];
-  float factor[batch_groups];
+  alignas(64) float centre[batch_groups];
+  alignas(64) float rest[batch_groups];
+  alignas(64) float factor[batch_groups];
 };
 
 // Groups of a block, one bit each.
@@ -115,8 +129,8 @@ constexpr float most_squares = 1e30f;
 // Below it f32 does not divide by the epsilon alone.
 constexpr double least_epsilon = 1e-12;
 
-ADJUDGE_INLINE BlockBits write_lines(const GroupRule& rule, const Moments& moments, const BlockCounts& counts,
-                                     BlockLines& lines, int64_t row) {
+ADJUDGE_INLINE BlockBits write_lines(const GroupRule& rule, const BlockMoments& moments,
+                                     const BlockCounts& counts, BlockLines& lines, int64_t row) {
   const Doubles shift[2] = {moments.sum[0] * counts.inverse[0], moments.sum[1] * counts.inverse[1]};
   BlockBits bits = {};
   const uint32_t unusual =
@@ -157,7 +171,7 @@ struct BlockSums {
   double more_squares = 0;
   bool infinite = false;
 
-  inline __attribute__((always_inline)) void add(const Moments& moments, const BlockCounts& counts,
+  inline __attribute__((always_inline)) void add(const BlockMoments& moments, const BlockCounts& counts,
                                                  uint32_t left) {
     for (int half = 0; half < 2; ++half) {
       const Doubles distance = moments.first[half] - centre;
@@ -204,6 +218,7 @@ ADJUDGE_INLINE void write_rows(const GroupRule& rule, const Rows& rows, int64_t 
   constexpr int64_t lanes = sizeof(Vector) / sizeof(float);
   const bool bounds = rule.bounds_last;
   const Vector low = Vector{} + static_cast<float>(rule.low), high = Vector{} + static_cast<float>(rule.high);
+#pragma GCC unroll 4
   for (int64_t row = 0; row < count; ++row) {
     const int64_t start = rows.start(row);
     const float centre = lines.centre[row], rest = lines.rest[row], factor = lines.factor[row];

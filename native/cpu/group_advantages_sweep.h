@@ -53,15 +53,13 @@ class Sweep {
     most = (most < batch_groups ? most : batch_groups) / single_lanes * single_lanes;
     if (most > end_ - group) most = (end_ - group) / single_lanes * single_lanes;
     const int32_t* offsets = arrays_.offsets + group;
-    int64_t equal = 0;
-    for (; equal < most; equal += single_lanes) {
-      int32_t different = 0;
-      for (int32_t i = 1; i <= single_lanes; ++i) {
-        different |= (offsets[equal + i] - offsets[equal]) ^ i * each;
-      }
-      if (different != 0) break;
+    Integers expected = lane_index * each, different = {};
+    for (int64_t i = 0; i < most; i += single_lanes) {
+      different |= (loaded<Integers>(offsets + i) - offsets[0]) ^ expected;
+      expected += each * static_cast<int32_t>(single_lanes);
     }
-    return all_marked(offsets[0], offsets[equal]) ? equal : 0;
+    different |= (Integers{} + offsets[most] - offsets[0]) ^ (Integers{} + static_cast<int32_t>(most) * each);
+    return zero_lanes(different) == every_lane && all_marked(offsets[0], offsets[most]) ? most : 0;
   }
 
   bool all_marked(int64_t begin, int64_t end) const {
@@ -95,41 +93,87 @@ class Sweep {
     return count;
   }
 
-  int64_t ragged_batch(int64_t group) {
-    RaggedRows rows;
+  // The groups of a ragged batch.
+  struct Ragged {
     int64_t count = 0;
+    int32_t longest = 0;
+    alignas(64) int32_t starts[batch_groups];
+    alignas(64) int32_t sizes[batch_groups];
+  };
+
+  // Whole blocks, where no group is large and all members are marked.
+  void take_blocks(const int32_t* offsets, int64_t most, Ragged& ragged) const {
+    int64_t count = most / single_lanes * single_lanes;
+    while (count > 0 && offsets[count] - offsets[0] > batch_completions) count -= single_lanes;
+    if (count == 0 || !all_marked(offsets[0], offsets[count])) return;
+    Integers longest = {};
+    for (int64_t row = 0; row < count; row += single_lanes) {
+      const Integers begin = loaded<Integers>(offsets + row),
+                     size = loaded<Integers>(offsets + row + 1) - begin;
+      longest = size > longest ? size : longest;
+      put(ragged.starts + row, begin - offsets[0]);
+      put(ragged.sizes + row, size > 1 ? size : Integers{});
+    }
+    for (int64_t i = 0; i < single_lanes; ++i)
+      ragged.longest = longest[i] > ragged.longest ? longest[i] : ragged.longest;
+    if (ragged.longest <= block_members) ragged.count = count;
+  }
+
+  void take_groups(const int32_t* offsets, int64_t most, Ragged& ragged) const {
+    int64_t count = 0;
+    ragged.longest = 0;
+    for (; count < most; ++count) {
+      const int32_t each = offsets[count + 1] - offsets[count];
+      if (each > block_members || offsets[count + 1] - offsets[0] > batch_completions) break;
+      ragged.starts[count] = offsets[count] - offsets[0];
+      ragged.sizes[count] = each > 1 && all_marked(offsets[count], offsets[count + 1]) ? each : 0;
+      ragged.longest = each > ragged.longest ? each : ragged.longest;
+    }
+    for (int64_t row = count; row % single_lanes != 0; ++row) ragged.starts[row] = ragged.sizes[row] = 0;
+    ragged.count = count;
+  }
+
+  int64_t ragged_batch(int64_t group) {
     const int32_t* offsets = arrays_.offsets + group;
     const int64_t begin = offsets[0];
     const int64_t most = end_ - group < batch_groups ? end_ - group : batch_groups;
-    for (; count < most; ++count) {
-      const int32_t each = offsets[count + 1] - offsets[count];
-      if (each > block_members || offsets[count + 1] - begin > batch_completions) break;
-      rows.starts[count] = static_cast<int32_t>(offsets[count] - begin);
-      rows.sizes[count] = each > 1 && all_marked(offsets[count], offsets[count + 1]) ? each : 0;
-      rows.most = each > rows.most ? each : rows.most;
-    }
-    for (int64_t row = count; row % single_lanes != 0; ++row) rows.starts[row] = rows.sizes[row] = 0;
-    const int64_t completions = offsets[count] - begin;
+    Ragged ragged;
+    take_blocks(offsets, most, ragged);
+    if (ragged.count == 0) take_groups(offsets, most, ragged);
+    const int64_t count = ragged.count, completions = offsets[count] - begin;
     const float* rewards = arrays_.rewards + begin;
     const float* baselines = arrays_.baselines != nullptr ? arrays_.baselines + begin : nullptr;
     // Near the end of the arrays rows are read from where there is something behind them.
-    float padded[2][batch_completions + block_members + single_lanes];
-    if (begin + completions + block_members + single_lanes > arrays_.completions) {
-      std::memcpy(padded[0], rewards, static_cast<size_t>(completions) * sizeof(float));
-      std::memset(padded[0] + completions, 0, (block_members + single_lanes) * sizeof(float));
-      rewards = padded[0];
-      if (baselines != nullptr) {
-        std::memcpy(padded[1], baselines, static_cast<size_t>(completions) * sizeof(float));
-        std::memset(padded[1] + completions, 0, (block_members + single_lanes) * sizeof(float));
-        baselines = padded[1];
-      }
+    constexpr int64_t more = block_members + single_lanes;
+    float padded[2][batch_completions + more];
+    if (begin + completions + more > arrays_.completions) {
+      rewards = with_more(rewards, completions, padded[0]);
+      if (baselines != nullptr) baselines = with_more(baselines, completions, padded[1]);
     }
-    write_batch<Singles, false>(rows, group, count, rewards, baselines, output_.place());
+    const auto run = [&]<typename Vector>(const auto& rows, const Vector&) {
+      write_batch<Vector, false>(rows, group, count, rewards, baselines, output_.place());
+    };
+    const int32_t *starts = ragged.starts, *sizes = ragged.sizes;
+    if (ragged.longest <= 8)
+      run(RaggedRows<8>{8, starts, sizes}, Row{});
+    else if (ragged.longest <= 16)
+      run(RaggedRows<16>{16, starts, sizes}, Singles{});
+    else if (ragged.longest <= 24)
+      run(RaggedRows<24>{24, starts, sizes}, Singles{});
+    else
+      run(RaggedRows<0>{ragged.longest, starts, sizes}, Singles{});
     output_.advance(completions);
     return count;
   }
 
-  const BlockCounts& counts_of(const RaggedRows& rows, int64_t row, BlockCounts& counts) {
+  static const float* with_more(const float* from, int64_t completions, float* to) {
+    std::memcpy(to, from, static_cast<size_t>(completions) * sizeof(float));
+    std::memset(to + completions, 0, (block_members + single_lanes) * sizeof(float));
+    return to;
+  }
+
+  template <int64_t fixed>
+  const BlockCounts& counts_of(const RaggedRows<fixed>& rows, int64_t row, BlockCounts& counts) {
     const auto members = [&](int64_t from) {
       const HalfIntegers sizes = loaded<HalfIntegers>(rows.sizes + from);
       return widened(sizes > 1 ? sizes : HalfIntegers{} + 2);
@@ -147,25 +191,24 @@ class Sweep {
     return 0;
   }
 
-  static uint32_t unusual_rows(const RaggedRows& rows, int64_t row) {
-    uint32_t bits = 0;
-    for (int64_t i = 0; i < single_lanes; ++i) bits |= static_cast<uint32_t>(rows.sizes[row + i] == 0) << i;
-    return bits;
+  template <int64_t fixed>
+  static uint32_t unusual_rows(const RaggedRows<fixed>& rows, int64_t row) {
+    return zero_lanes(loaded<Integers>(rows.sizes + row));
   }
 
   // Row r is group `group` + r, and goes to `to` + its start.
   template <typename Vector, bool stream, typename Rows>
   void write_batch(const Rows& rows, int64_t group, int64_t count, const float* rewards,
                    const float* baselines, float* to) {
-    alignas(64) double first[batch_groups];
-    alignas(64) BlockLines lines;
+    Moments sums;
+    BlockLines lines;
     uint32_t left[batch_groups / single_lanes];
     const int64_t padded = (count + single_lanes - 1) / single_lanes * single_lanes;
-    for (int64_t row = 0; row < padded; ++row) first[row] = static_cast<double>(rewards[rows.start(row)]);
+    for (int64_t row = 0; row < padded; row += double_lanes) add_moments(rows, rewards, row, sums);
     for (int64_t row = 0; row < padded; row += single_lanes) {
       BlockCounts own;
       const BlockCounts& counts = counts_of(rows, row, own);
-      const Moments moments = moments_of(rows, rewards, row, first + row);
+      const BlockMoments moments(sums, row);
       const BlockBits bits = write_lines(rule_, moments, counts, lines, row);
       const uint32_t others = bits.left | unusual_rows(rows, row);
       sums_.add(moments, counts, others);
