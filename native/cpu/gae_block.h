@@ -88,6 +88,12 @@ enum class Gaps { none, some, all };
 
 template <int64_t lanes>
 ADJUDGE_INLINE Gaps gaps_of(const uint8_t* mask) {
+#if defined(__AVX512F__)
+  static_assert(lanes == 8 || lanes == 16);
+  const __m128i bytes = lanes == 16 ? loaded<__m128i>(mask) : _mm_set_epi64x(-1, loaded<int64_t>(mask));
+  const auto counted = static_cast<uint32_t>(_mm_test_epi8_mask(bytes, bytes));
+  return counted == 0xffff ? Gaps::none : counted == (lanes == 16 ? 0 : 0xff00) ? Gaps::all : Gaps::some;
+#else
   constexpr int64_t bytes = lanes < 8 ? lanes : 8;
   constexpr uint64_t own = ~uint64_t{0} >> (64 - 8 * bytes);
   uint64_t zeros = 0, all = 0;
@@ -99,6 +105,7 @@ ADJUDGE_INLINE Gaps gaps_of(const uint8_t* mask) {
     zeros |= (word - 0x0101010101010101) & ~word & 0x8080808080808080 & own;
   }
   return zeros == 0 ? Gaps::none : all == 0 ? Gaps::all : Gaps::some;
+#endif
 }
 
 }  // namespace
