@@ -329,8 +329,8 @@ describe('preferenceLoss', () => {
       const left = preferenceLoss(preference, single)
       const right = preferenceLoss(preference, double)
       expect(left.gradients).toBeInstanceOf(Float32Array)
-      // Another order of the same sums: the last bits of f64, and where they decide a rounding, the last one of f32.
-      expect(error(left.loss, right.loss)).toBeLessThan(1e-14)
+      // Exponentials good to 1e-11 of their value, and gradients rounded to f32.
+      expect(error(left.loss, right.loss)).toBeLessThan(1e-11)
       left.gradients.forEach((value, at) => expect(error(value, right.gradients[at]!)).toBeLessThan(1e-7))
     }
   })
