@@ -74,6 +74,28 @@ ADJUDGE_INLINE void add_moments(const Rows& rows, const float* rewards, int64_t 
   put(moments.squares + row, sums_of(squares));
 }
 
+#if defined(__AVX512F__)
+// The same of rows of eight, which are turned over first: fewer shuffles than a tree for each sum. Members
+// are added in the order of that tree, so that the bits are the same.
+ADJUDGE_INLINE void add_moments(const EqualRows<8>&, const float* rewards, int64_t row, Moments& moments) {
+  HalfSingles members[8];
+  load_eight_rows(rewards + row * 8, members);
+  const Doubles first = widened(members[0]);
+  Doubles x[8], square[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    x[i] = widened(members[i]) - first;
+    square[i] = x[i] * x[i];
+  }
+  const auto sum_of_eight = [](const Doubles(&of)[8]) {
+    return ((of[0] + of[1]) + (of[4] + of[5])) + ((of[2] + of[3]) + (of[6] + of[7]));
+  };
+  put(moments.first + row, first);
+  put(moments.sum + row, sum_of_eight(x));
+  put(moments.squares + row, sum_of_eight(square));
+}
+#endif
+
 // As what the lines are made of.
 struct BlockMoments {
   Doubles first[2];

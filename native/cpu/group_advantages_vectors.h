@@ -112,6 +112,32 @@ ADJUDGE_INLINE Doubles sums_of(const Doubles (&x)[double_lanes]) {
 #endif
 }
 
+#if defined(__AVX512F__)
+// The members of eight rows of eight side by side: lane r of members[i] is member i of row r.
+ADJUDGE_INLINE void load_eight_rows(const float* rows, HalfSingles (&members)[8]) {
+  __m256 whole[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const float* low = rows + i * 8;
+    const float* high = low + 32;
+    whole[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+    whole[i + 4] =
+        _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low + 4)), _mm_loadu_ps(high + 4), 1);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    const __m256 low01 = _mm256_unpacklo_ps(whole[i], whole[i + 1]);
+    const __m256 high01 = _mm256_unpackhi_ps(whole[i], whole[i + 1]);
+    const __m256 low23 = _mm256_unpacklo_ps(whole[i + 2], whole[i + 3]);
+    const __m256 high23 = _mm256_unpackhi_ps(whole[i + 2], whole[i + 3]);
+    members[i] = (HalfSingles)_mm256_shuffle_ps(low01, low23, 0x44);
+    members[i + 1] = (HalfSingles)_mm256_shuffle_ps(low01, low23, 0xee);
+    members[i + 2] = (HalfSingles)_mm256_shuffle_ps(high01, high23, 0x44);
+    members[i + 3] = (HalfSingles)_mm256_shuffle_ps(high01, high23, 0xee);
+  }
+}
+#endif
+
 // x - first where lane + from < size, else 0.
 ADJUDGE_INLINE Doubles own_distances(const Doubles& x, double first, int32_t from, int32_t size) {
 #if defined(__AVX512F__)
