@@ -7,10 +7,6 @@
 namespace adjudge {
 namespace {
 
-ADJUDGE_INLINE Mask counted_lanes(const uint8_t* mask, int64_t at, int64_t left) {
-  return mask != nullptr ? nonzero_bytes(mask + at, left) : first_lanes(left);
-}
-
 // Reads 8 bytes a token, 12 with old log-probs, and the mask; writes 8; about 10 operations, 35 with k3.
 void kl_tokens_sweep(const rl::KlConstants& constants, const KlTokens& tokens) {
   const rl::KlConstants rule = constants;

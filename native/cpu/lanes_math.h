@@ -67,5 +67,10 @@ ADJUDGE_INLINE Lanes logarithm(const Lanes& x) {
   return select(zero, Lanes(-__builtin_inff()), result);
 }
 
+// Of the `left` tokens from `at` on, those that count; mask may be null: all.
+ADJUDGE_INLINE Mask counted_lanes(const uint8_t* mask, int64_t at, int64_t left) {
+  return mask != nullptr ? nonzero_bytes(mask + at, left) : first_lanes(left);
+}
+
 }  // namespace
 }  // namespace adjudge

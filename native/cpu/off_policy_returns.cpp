@@ -1,14 +1,11 @@
 #include "native/cpu/off_policy_returns.h"
 
-#include <algorithm>
-
 #include "native/core/cpu_features.h"
-#include "native/core/thread_pool.h"
 #include "native/cpu/off_policy_returns_kernels.h"
+#include "native/cpu/token_rows.h"
 
 namespace adjudge {
 
-// The rows of item k are those that start in its range of tokens.
 static constexpr int64_t item_tokens = 32768;
 
 // Outputs beyond what the caches hold are better written past them.
@@ -30,18 +27,11 @@ static const ReturnsKernels& kernels() {
 
 template <typename Rule>
 static void run(ReturnsKernel<Rule> kernel, const Rule& rule, const rl::ReturnsBatch<float>& batch,
-                float* first, float* second) {
-  const int32_t* bounds = batch.cu_seqlens;
-  const int64_t tokens = bounds[batch.rows];
-  const ReturnsOutput output{first, second, tokens >= streamed_tokens};
+                float* targets, float* advantages) {
   const auto rows = static_cast<int64_t>(batch.rows);
-  if (tokens <= item_tokens) return kernel(rule, batch, 0, rows, output);
-  const auto first_row = [&](int64_t token) {
-    return std::lower_bound(bounds, bounds + rows, token) - bounds;
-  };
-  parallel_for((tokens + item_tokens - 1) / item_tokens, [&](int64_t item, int) {
-    kernel(rule, batch, first_row(item * item_tokens), first_row((item + 1) * item_tokens), output);
-  });
+  const ReturnsOutput output{targets, advantages, batch.cu_seqlens[rows] >= streamed_tokens};
+  for_token_rows(batch.cu_seqlens, rows, item_tokens,
+                 [&](int64_t first, int64_t last) { kernel(rule, batch, first, last, output); });
 }
 
 void vtrace(const rl::VtraceRule& rule, const rl::ReturnsBatch<float>& batch, float* targets,

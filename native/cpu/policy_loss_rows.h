@@ -8,10 +8,6 @@
 namespace adjudge {
 namespace {
 
-ADJUDGE_INLINE Mask counted_lanes(const uint8_t* mask, int64_t at, int64_t left) {
-  return mask != nullptr ? nonzero_bytes(mask + at, left) : first_lanes(left);
-}
-
 ADJUDGE_INLINE int64_t count_of(const Mask& mask) { return __builtin_popcount(bits_of(mask)); }
 
 // The lanes of LossLanes, in registers.

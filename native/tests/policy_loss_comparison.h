@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <vector>
 
+#include "native/core/thread_pool.h"
 #include "native/reference/policy_loss.h"
 #include "native/rl/policy_loss.h"
 #include "native/tests/policy_loss_batches.h"
@@ -44,6 +46,26 @@ inline void compare(const LossRule& rule, const Rows& rows, const Parts& parts, 
     EXPECT_TRUE(near(left[i] / size, right[i] / size, 1e-6))
         << name << " number " << i << ": " << left[i] << " and " << right[i];
   }
+}
+
+// Loss, metrics and gradients have the same bits on 1, 2 and 4 threads.
+inline void compare_threads(const LossRule& rule, const Rows& rows, const Parts& parts) {
+  const int before = threads();
+  const Copies<float> copies(rows, parts);
+  std::vector<double> first_numbers;
+  Floats first;
+  for (const int count : {1, 2, 4}) {
+    set_threads(count);
+    Floats gradients(rows.mask.size());
+    const LossValue value = policy_loss_vectors(rule, copies.batch, gradients.data(), nullptr);
+    if (count == 1) {
+      first = gradients;
+      first_numbers = numbers(value);
+    }
+    EXPECT_EQ(std::memcmp(first.data(), gradients.data(), first.size() * sizeof(float)), 0) << count;
+    EXPECT_EQ(first_numbers, numbers(value)) << count;
+  }
+  set_threads(before);
 }
 
 }  // namespace adjudge::rl::testing

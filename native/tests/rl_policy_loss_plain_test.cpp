@@ -207,30 +207,15 @@ TEST(RlPolicyLossPlain, SmallDistancesFromTheReferenceKeepTheirDigits) {
 }
 
 TEST(RlPolicyLossPlain, TheSameBitsWhateverTheThreads) {
-  const int before = threads();
   for (const bool masked : {false, true}) {
     const Rows rows(18, 900, 1500, masked);
     for (const Ratio ratio : {Ratio::token, Ratio::sequence}) {
       LossRule rule;
       rule.ratio = ratio;
       rule.kl.coefficient = 0.1;
-      const Copies<float> copies(rows, plain(true, masked));
-      std::vector<double> first_numbers;
-      Floats first;
-      for (const int count : {1, 2, 4}) {
-        set_threads(count);
-        Floats gradients(rows.mask.size());
-        const LossValue value = policy_loss_vectors(rule, copies.batch, gradients.data(), nullptr);
-        if (count == 1) {
-          first = gradients;
-          first_numbers = numbers(value);
-        }
-        EXPECT_EQ(std::memcmp(first.data(), gradients.data(), first.size() * sizeof(float)), 0) << count;
-        EXPECT_EQ(first_numbers, numbers(value)) << count;
-      }
+      compare_threads(rule, rows, plain(true, masked));
     }
   }
-  set_threads(before);
 }
 
 }  // namespace

@@ -121,27 +121,12 @@ TEST(RlPolicyLossVectors, NoRowsAndOnlyEmptyRows) {
 
 TEST(RlPolicyLossVectors, TheSameBitsWhateverTheThreads) {
   const Rows rows(7, 900, 1500, true);
-  const int before = threads();
   for (const Ratio ratio : {Ratio::token, Ratio::sequence}) {
     LossRule rule;
     rule.ratio = ratio;
     rule.kl.coefficient = 0.1;
-    const Copies<float> copies(rows, {});
-    std::vector<double> first_numbers;
-    Floats first;
-    for (const int count : {1, 2, 4}) {
-      set_threads(count);
-      Floats gradients(rows.mask.size());
-      const LossValue value = policy_loss_vectors(rule, copies.batch, gradients.data(), nullptr);
-      if (count == 1) {
-        first = gradients;
-        first_numbers = numbers(value);
-      }
-      EXPECT_EQ(std::memcmp(first.data(), gradients.data(), first.size() * sizeof(float)), 0) << count;
-      EXPECT_EQ(first_numbers, numbers(value)) << count;
-    }
+    compare_threads(rule, rows, {});
   }
-  set_threads(before);
 }
 
 // Gradients beyond the caches' size are written past them.
