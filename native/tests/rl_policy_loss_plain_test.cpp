@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <string>
 #include <vector>
 
-#include "native/core/thread_pool.h"
 #include "native/tests/policy_loss_comparison.h"
 
 namespace adjudge::rl {

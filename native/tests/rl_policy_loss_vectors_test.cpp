@@ -6,7 +6,6 @@
 #include <cstring>
 #include <vector>
 
-#include "native/core/thread_pool.h"
 #include "native/rl/policy_loss.h"
 #include "native/tests/policy_loss_comparison.h"
 
