@@ -59,6 +59,8 @@ class LineOutput {
   void flush() { copy(buffer_ + (begin_ - line_), begin_, end_); }
 
   void copy(const float* from, int64_t begin, int64_t end) {
+    // An empty batch may have no array at all.
+    if (begin == end) return;
     std::memcpy(advantages_ + begin, from, static_cast<size_t>(end - begin) * sizeof(float));
   }
 
