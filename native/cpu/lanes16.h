@@ -28,7 +28,6 @@ ADJUDGE_INLINE Lanes operator*(Lanes a, Lanes b) { return Lanes(_mm512_mul_ps(a.
 ADJUDGE_INLINE Lanes operator/(Lanes a, Lanes b) { return Lanes(_mm512_div_ps(a.value, b.value)); }
 ADJUDGE_INLINE Lanes operator-(Lanes a) { return Lanes(_mm512_xor_ps(a.value, _mm512_set1_ps(-0.0f))); }
 
-ADJUDGE_INLINE Mask mask_of(__mmask16 value) { return {value}; }
 ADJUDGE_INLINE Mask less(Lanes a, Lanes b) { return {_mm512_cmp_ps_mask(a.value, b.value, _CMP_LT_OQ)}; }
 ADJUDGE_INLINE Mask at_most(Lanes a, Lanes b) { return {_mm512_cmp_ps_mask(a.value, b.value, _CMP_LE_OQ)}; }
 ADJUDGE_INLINE Mask equal(Lanes a, Lanes b) { return {_mm512_cmp_ps_mask(a.value, b.value, _CMP_EQ_OQ)}; }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -11,6 +10,7 @@
 
 #include "native/core/thread_pool.h"
 #include "native/cpu/preference_blocks.h"
+#include "native/rules/preference_metrics.h"
 #include "native/rules/preference_odds.h"
 #include "native/rules/preference_sorted.h"
 
@@ -19,11 +19,8 @@ namespace {
 
 using namespace rl;
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t block_rows = 1024;
 constexpr std::int64_t streamed_tokens = std::int64_t{8} << 20;  // larger outputs go past the caches
-
-double mean_of(double sum, double count) { return count > 0 ? sum / count : nan; }
 
 // A range of terms and of the completions that are in them, from token sums to slopes.
 struct Part {
@@ -228,20 +225,9 @@ class Preference {
 
   void measure_pairs() {
     const PreferenceSums& sums = whole_.sums;
-    const auto pairs = static_cast<double>(batch_.pairs);
     PreferenceMetrics& metrics = result_.metrics;
-    metrics.reward_chosen = mean_of(sums.reward_chosen, pairs);
-    metrics.reward_rejected = mean_of(sums.reward_rejected, pairs);
-    metrics.accuracy = mean_of(sums.higher, pairs);
-    metrics.margin = mean_of(sums.margin, pairs);
-    metrics.log_prob_chosen = mean_of(sums.log_prob_chosen, pairs);
-    metrics.log_prob_rejected = mean_of(sums.log_prob_rejected, pairs);
-    metrics.log_odds = mean_of(sums.log_odds, pairs);
-    metrics.log_sigmoid_odds = mean_of(sums.log_sigmoid_odds, pairs);
-    metrics.reward_mean = (metrics.reward_chosen + metrics.reward_rejected) / 2;
-    metrics.reward_least = pairs > 0 ? sums.reward_least : nan;
-    metrics.reward_most = pairs > 0 ? sums.reward_most : nan;
-    metrics.nll = mean_of(-whole_.nll, whole_.nll_tokens);
+    pair_means(sums, static_cast<double>(batch_.pairs), sums.reward_least, sums.reward_most, metrics);
+    metrics.nll = mean_or_nan(-whole_.nll, whole_.nll_tokens);
     const double tokens = batch_.batch_tokens >= 0 ? batch_.batch_tokens : whole_.nll_tokens;
     if (rule_.nll_coefficient == 0 || tokens <= 0) return;
     nll_share_ = rule_.nll_coefficient / tokens;
@@ -249,15 +235,8 @@ class Preference {
   }
 
   void measure_singles() {
-    const PreferenceSums& sums = whole_.sums;
-    const double good = whole_.desirable, bad = static_cast<double>(terms_) - good;
-    PreferenceMetrics& metrics = result_.metrics;
-    metrics.reward_chosen = mean_of(sums.reward_chosen, good);
-    metrics.reward_rejected = mean_of(sums.reward_rejected, bad);
-    metrics.margin = metrics.reward_chosen - metrics.reward_rejected;
-    metrics.log_prob_chosen = mean_of(sums.log_prob_chosen, good);
-    metrics.log_prob_rejected = mean_of(sums.log_prob_rejected, bad);
-    metrics.accuracy = nan;
+    const double good = whole_.desirable;
+    single_means(whole_.sums, good, static_cast<double>(terms_) - good, result_.metrics);
   }
 
   // Every completion's slopes are added in the order of the pairs, whatever the ranges: each takes the pairs'

@@ -9,6 +9,7 @@
 #include "cuda/fault.cuh"
 #include "cuda/rows.cuh"
 #include "cuda/table.h"
+#include "rules/preference_metrics.h"
 #include "rules/preference_terms.h"
 
 namespace adjudge::cuda {
@@ -195,10 +196,6 @@ SIMT_KERNEL preference_terms_kernel(View view, const Totals* totals, PreferenceP
   extremes[simt::block()] = mine;
 }
 
-SIMT_DEVICE double mean_of(double sum, double count) {
-  return count > 0 ? sum / count : static_cast<double>(NAN);
-}
-
 // Of whole numbers of 62 bits, for `terms` pairs whose slopes are at most `slope`.
 SIMT_DEVICE void set_unit(double slope, std::int64_t terms, Totals* totals) {
   int bits = 1;
@@ -229,31 +226,17 @@ SIMT_KERNEL preference_finish_kernel(View view, const PreferencePart* parts, con
   ends = {block_reduce(ends.least, Smaller{}), block_reduce(ends.most, Larger{}),
           block_reduce(ends.slope, Larger{})};
   if (simt::thread() != 0) return;
-  const bool single = view.rule.kind == PreferenceKind::kto;
   const auto terms = static_cast<double>(view.terms);
-  const double good = single ? sums.desirable : terms, bad = single ? terms - good : terms;
   *result = {};
   result->loss = sums.loss;
   PreferenceMetrics& metrics = result->metrics;
-  metrics.reward_chosen = mean_of(sums.reward_chosen, good);
-  metrics.reward_rejected = mean_of(sums.reward_rejected, bad);
-  metrics.log_prob_chosen = mean_of(sums.log_prob_chosen, good);
-  metrics.log_prob_rejected = mean_of(sums.log_prob_rejected, bad);
   totals->nll_share = 0;
-  if (single) {
+  if (view.rule.kind == PreferenceKind::kto) {
     metrics.kl = totals->baseline;
-    metrics.margin = metrics.reward_chosen - metrics.reward_rejected;
-    metrics.accuracy = NAN;
-    return;
+    return single_means(sums, sums.desirable, terms - sums.desirable, metrics);
   }
-  metrics.accuracy = mean_of(sums.higher, terms);
-  metrics.margin = mean_of(sums.margin, terms);
-  metrics.log_odds = mean_of(sums.log_odds, terms);
-  metrics.log_sigmoid_odds = mean_of(sums.log_sigmoid_odds, terms);
-  metrics.nll = mean_of(-sums.nll, sums.nll_tokens);
-  metrics.reward_mean = (metrics.reward_chosen + metrics.reward_rejected) / 2;
-  metrics.reward_least = terms > 0 ? ends.least : static_cast<double>(NAN);
-  metrics.reward_most = terms > 0 ? ends.most : static_cast<double>(NAN);
+  pair_means(sums, terms, ends.least, ends.most, metrics);
+  metrics.nll = mean_or_nan(-sums.nll, sums.nll_tokens);
   set_unit(ends.slope, view.terms, totals);
   const double tokens = view.batch.batch_tokens >= 0 ? view.batch.batch_tokens : sums.nll_tokens;
   if (view.rule.nll_coefficient == 0 || !(tokens > 0)) return;

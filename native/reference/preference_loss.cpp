@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "rules/preference_metrics.h"
 #include "rules/preference_odds.h"
 #include "rules/preference_sorted.h"
 #include "rules/preference_terms.h"
@@ -14,9 +15,17 @@ namespace {
 
 using namespace rl;
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-double mean_of(double sum, double count) { return count > 0 ? sum / count : nan; }
+// Over pairs; kto: over the completions of either side.
+struct Sums {
+  double reward_chosen = 0;
+  double reward_rejected = 0;
+  double higher = 0;
+  double margin = 0;
+  double log_prob_chosen = 0;
+  double log_prob_rejected = 0;
+  double log_odds = 0;
+  double log_sigmoid_odds = 0;
+};
 
 struct Completion {
   double log_prob = 0;   // sum, or mean where log-probs are normalised
@@ -121,8 +130,8 @@ class Preference {
         check_odds(batch_.rejected[p]);
         const OddsLoss<double> odds = odds_loss(rule_, chosen(p).score, rejected(p).score);
         pair = odds.pair;
-        log_odds_ += odds.log_odds;
-        log_sigmoid_odds_ += odds.log_sigmoid_odds;
+        sums_.log_odds += odds.log_odds;
+        sums_.log_sigmoid_odds += odds.log_sigmoid_odds;
       } else {
         const double margin = batch_.margins ? batch_.margins[p] : 0.0;
         pair = pair_loss(rule_, chosen(p).score, rejected(p).score, margin);
@@ -173,7 +182,7 @@ class Preference {
     const double each = share(batch_.completions);
     const double baseline = kl_baseline();
     result_.metrics.kl = baseline;
-    double good = 0, bad = 0, good_reward = 0, bad_reward = 0, good_log_prob = 0, bad_log_prob = 0;
+    double good = 0, bad = 0;
     for (std::size_t i = 0; i < batch_.completions; ++i) {
       Completion& one = completions_[i];
       const double side = batch_.desirable[i] ? 1 : -1;
@@ -183,16 +192,10 @@ class Preference {
       result_.loss += weighted * term.value;
       add(one, weighted * term.slope);
       (batch_.desirable[i] ? good : bad) += 1;
-      (batch_.desirable[i] ? good_reward : bad_reward) += reward(one);
-      (batch_.desirable[i] ? good_log_prob : bad_log_prob) += one.log_prob;
+      (batch_.desirable[i] ? sums_.reward_chosen : sums_.reward_rejected) += reward(one);
+      (batch_.desirable[i] ? sums_.log_prob_chosen : sums_.log_prob_rejected) += one.log_prob;
     }
-    PreferenceMetrics& metrics = result_.metrics;
-    metrics.reward_chosen = mean_of(good_reward, good);
-    metrics.reward_rejected = mean_of(bad_reward, bad);
-    metrics.margin = metrics.reward_chosen - metrics.reward_rejected;
-    metrics.log_prob_chosen = mean_of(good_log_prob, good);
-    metrics.log_prob_rejected = mean_of(bad_log_prob, bad);
-    metrics.accuracy = nan;
+    single_means(sums_, good, bad, result_.metrics);
   }
 
   void center() {
@@ -212,34 +215,20 @@ class Preference {
   }
 
   void measure_pairs() {
-    PreferenceMetrics sums;
-    sums.reward_least = std::numeric_limits<double>::infinity();
-    sums.reward_most = -sums.reward_least;
+    double least = std::numeric_limits<double>::infinity(), most = -least;
     for (std::size_t p = 0; p < batch_.pairs; ++p) {
       const double good = reward(chosen(p));
       const double bad = reward(rejected(p));
-      sums.reward_chosen += good;
-      sums.reward_rejected += bad;
-      sums.accuracy += good > bad ? 1 : 0;
-      sums.margin += good - bad;
-      sums.log_prob_chosen += chosen(p).log_prob;
-      sums.log_prob_rejected += rejected(p).log_prob;
-      sums.reward_least = std::min({sums.reward_least, good, bad});
-      sums.reward_most = std::max({sums.reward_most, good, bad});
+      sums_.reward_chosen += good;
+      sums_.reward_rejected += bad;
+      sums_.higher += good > bad ? 1 : 0;
+      sums_.margin += good - bad;
+      sums_.log_prob_chosen += chosen(p).log_prob;
+      sums_.log_prob_rejected += rejected(p).log_prob;
+      least = std::min({least, good, bad});
+      most = std::max({most, good, bad});
     }
-    const auto pairs = static_cast<double>(batch_.pairs);
-    PreferenceMetrics& metrics = result_.metrics;
-    metrics.reward_chosen = mean_of(sums.reward_chosen, pairs);
-    metrics.reward_rejected = mean_of(sums.reward_rejected, pairs);
-    metrics.accuracy = mean_of(sums.accuracy, pairs);
-    metrics.margin = mean_of(sums.margin, pairs);
-    metrics.log_prob_chosen = mean_of(sums.log_prob_chosen, pairs);
-    metrics.log_prob_rejected = mean_of(sums.log_prob_rejected, pairs);
-    metrics.log_odds = mean_of(log_odds_, pairs);
-    metrics.log_sigmoid_odds = mean_of(log_sigmoid_odds_, pairs);
-    metrics.reward_mean = (metrics.reward_chosen + metrics.reward_rejected) / 2;
-    metrics.reward_least = pairs > 0 ? sums.reward_least : nan;
-    metrics.reward_most = pairs > 0 ? sums.reward_most : nan;
+    pair_means(sums_, static_cast<double>(batch_.pairs), least, most, result_.metrics);
   }
 
   // Mean token loss on the chosen completions, each as often as it was chosen.
@@ -251,7 +240,7 @@ class Preference {
       tokens += chosen(p).nll_tokens;
       ++chosen(p).times_chosen;
     }
-    result_.metrics.nll = mean_of(-sum, tokens);
+    result_.metrics.nll = mean_or_nan(-sum, tokens);
     const double all = batch_.batch_tokens >= 0 ? batch_.batch_tokens : tokens;
     if (rule_.nll_coefficient == 0 || all <= 0) return;
     nll_share_ = rule_.nll_coefficient / all;
@@ -278,7 +267,8 @@ class Preference {
   const PreferenceBatch<double>& batch_;
   std::vector<Completion> completions_;
   PreferenceValue result_;
-  double log_odds_ = 0, log_sigmoid_odds_ = 0, nll_share_ = 0;
+  Sums sums_;
+  double nll_share_ = 0;
 };
 
 }  // namespace

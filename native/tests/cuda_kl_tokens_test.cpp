@@ -3,28 +3,10 @@
 #include "rl/kl_reward.h"
 #include "rl/kl_tokens.h"
 #include "tests/cuda_launch.h"
+#include "tests/kl_rules.h"
 
 namespace adjudge::cuda::testing {
 namespace {
-
-std::vector<rl::KlRule> rules() {
-  std::vector<rl::KlRule> all;
-  for (const auto kind : {rl::KlKind::k1, rl::KlKind::k2, rl::KlKind::k3, rl::KlKind::absolute}) {
-    for (const auto gradient :
-         {rl::KlGradient::value, rl::KlGradient::unbiased, rl::KlGradient::unbiased_ratio}) {
-      rl::KlRule rule;
-      rule.kind = kind;
-      rule.gradient = gradient;
-      rule.coefficient = 0.3;
-      all.push_back(rule);
-      rule.difference_low = -0.9;
-      rule.difference_high = 0.8;
-      rule.value_limit = 0.5;
-      all.push_back(rule);
-    }
-  }
-  return all;
-}
 
 struct Tokens {
   Ragged ragged;
@@ -118,7 +100,7 @@ void compare_rewards(const rl::KlRewardRule& rule, const Tokens& data, const Giv
 
 TEST(CudaKlTokens, EveryEstimatorIsTheReference) {
   const Tokens data({0, 1, 3, 127, 0, 128, 129, 515, 2, 31, 0});
-  for (const rl::KlRule& rule : rules()) {
+  for (const rl::KlRule& rule : rl::testing::kl_rules()) {
     compare_tokens(rule, data, false);
     if (rule.gradient == rl::KlGradient::unbiased_ratio) compare_tokens(rule, data, true);
   }
@@ -127,7 +109,7 @@ TEST(CudaKlTokens, EveryEstimatorIsTheReference) {
 
 TEST(CudaKlReward, EveryEstimatorIsTheReference) {
   const Tokens data({0, 1, 3, 127, 0, 128, 129, 515, 2, 31, 0});
-  for (const rl::KlRule& kl : rules()) {
+  for (const rl::KlRule& kl : rl::testing::kl_rules()) {
     rl::KlRewardRule rule;
     rule.kl = kl;
     rule.clip_low = -2;

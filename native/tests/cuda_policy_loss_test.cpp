@@ -129,17 +129,13 @@ TEST(CudaPolicyLoss, EveryKindInEveryOrderOfTheLanes) {
 TEST(CudaPolicyLoss, EveryAggregation) {
   const Rows rows(2, 14, 60, true);
   for (const LossKind kind : kinds) {
-    for (const auto aggregation :
-         {Aggregation::token_mean, Aggregation::token_sum, Aggregation::sequence_mean_token_mean,
-          Aggregation::sequence_mean_token_sum, Aggregation::constant, Aggregation::sequence_mean}) {
+    for (const Aggregation aggregation : aggregations) {
       LossRule rule = rule_of(kind);
-      rule.aggregation = {aggregation, 100, aggregation == Aggregation::sequence_mean_token_mean ? 1e-8 : 0,
-                          aggregation == Aggregation::sequence_mean};
+      aggregate_by(rule, aggregation);
       for (const bool per_token : {false, true}) {
         Parts parts;
         parts.per_token = per_token;
-        in_one_order(rule, rows, parts,
-                     name_of(rule, "aggregation " + std::to_string(static_cast<int>(aggregation))));
+        in_one_order(rule, rows, parts, name_of(rule, name_of(aggregation)));
       }
     }
   }
@@ -147,22 +143,9 @@ TEST(CudaPolicyLoss, EveryAggregation) {
 
 TEST(CudaPolicyLoss, RatiosOfRows) {
   const Rows rows(3, 20, 100, true);
-  for (const Ratio ratio : {Ratio::sequence, Ratio::sequence_sum}) {
-    for (const RatioGradient gradient : {RatioGradient::joint, RatioGradient::own_token}) {
-      for (const LossKind kind : {LossKind::policy_gradient, LossKind::clip, LossKind::cispo, LossKind::sapo,
-                                  LossKind::dppo_tv, LossKind::kl_cov}) {
-        LossRule rule = rule_of(kind);
-        rule.ratio = ratio;
-        rule.ratio_gradient = gradient;
-        rule.clip_low = 0.03;
-        rule.clip_high = 0.04;
-        rule.log_ratio_high = 2;
-        rule.log_ratio_low = -2;
-        rule.kl.ratio_weighted = kind != LossKind::sapo;
-        rule.aggregation.kind = Aggregation::sequence_mean_token_mean;
-        in_one_order(rule, rows, {}, name_of(rule, ""));
-      }
-    }
+  for (LossRule rule : row_ratio_rules(rule_of)) {
+    rule.kl.ratio_weighted = rule.kind != LossKind::sapo;
+    in_one_order(rule, rows, {}, name_of(rule, ""));
   }
 }
 

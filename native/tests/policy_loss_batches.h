@@ -126,4 +126,43 @@ inline const std::vector<std::function<void(LossRule&)>> options{
     [](LossRule& rule) { rule.kl.difference_low = -0.3, rule.kl.difference_high = 0.3; },
 };
 
+inline const std::vector<Aggregation> aggregations{Aggregation::token_mean,
+                                                   Aggregation::token_sum,
+                                                   Aggregation::sequence_mean_token_mean,
+                                                   Aggregation::sequence_mean_token_sum,
+                                                   Aggregation::constant,
+                                                   Aggregation::sequence_mean};
+
+inline void aggregate_by(LossRule& rule, Aggregation kind) {
+  rule.aggregation = {kind, 100, kind == Aggregation::sequence_mean_token_mean ? 1e-8 : 0,
+                      kind == Aggregation::sequence_mean};
+}
+
+inline std::string name_of(Aggregation kind) {
+  return "aggregation " + std::to_string(static_cast<int>(kind));
+}
+
+// Rules whose ratio is a row's. rule_of(kind): what they start from.
+template <typename RuleOf>
+std::vector<LossRule> row_ratio_rules(RuleOf&& rule_of) {
+  std::vector<LossRule> rules;
+  for (const Ratio ratio : {Ratio::sequence, Ratio::sequence_sum}) {
+    for (const RatioGradient gradient : {RatioGradient::joint, RatioGradient::own_token}) {
+      for (const LossKind kind : {LossKind::policy_gradient, LossKind::clip, LossKind::cispo, LossKind::sapo,
+                                  LossKind::dppo_tv, LossKind::kl_cov}) {
+        LossRule rule = rule_of(kind);
+        rule.ratio = ratio;
+        rule.ratio_gradient = gradient;
+        rule.clip_low = 0.03;
+        rule.clip_high = 0.04;
+        rule.log_ratio_high = 2;
+        rule.log_ratio_low = -2;
+        rule.aggregation.kind = Aggregation::sequence_mean_token_mean;
+        rules.push_back(rule);
+      }
+    }
+  }
+  return rules;
+}
+
 }  // namespace adjudge::rl::testing

@@ -158,4 +158,21 @@ inline PreferenceRule rule_of(Kind kind, double beta) {
   return rule;
 }
 
+// Every divergence under every normalization, with a token loss and centred rewards.
+inline std::vector<PreferenceRule> divergence_rules() {
+  std::vector<PreferenceRule> rules;
+  for (const auto divergence : {Divergence::reverse_kl, Divergence::forward_kl, Divergence::js_divergence,
+                                Divergence::alpha_divergence}) {
+    for (const auto mean : {Mean::none, Mean::log_prob, Mean::score}) {
+      PreferenceRule rule = rule_of(Kind::sigmoid, 0.3);
+      rule.divergence = divergence;
+      rule.length_normalization = mean;
+      rule.nll_coefficient = 0.3;
+      rule.center_coefficient = 0.01;
+      rules.push_back(rule);
+    }
+  }
+  return rules;
+}
+
 }  // namespace adjudge::preference_testing

@@ -14,6 +14,7 @@
 #include "native/rl/kl_reward.h"
 #include "native/rl/kl_rows.h"
 #include "native/rl/kl_tokens.h"
+#include "native/tests/kl_rules.h"
 
 namespace adjudge::rl {
 namespace {
@@ -156,28 +157,10 @@ struct Tokens {
   }
 };
 
-std::vector<KlRule> rules() {
-  std::vector<KlRule> all;
-  for (const auto kind : {KlKind::k1, KlKind::k2, KlKind::k3, KlKind::absolute}) {
-    for (const auto gradient : {KlGradient::value, KlGradient::unbiased, KlGradient::unbiased_ratio}) {
-      KlRule rule;
-      rule.kind = kind;
-      rule.gradient = gradient;
-      rule.coefficient = 0.3;
-      all.push_back(rule);
-      rule.difference_low = -1;
-      rule.difference_high = 1;
-      rule.value_limit = 0.7;
-      all.push_back(rule);
-    }
-  }
-  return all;
-}
-
 TEST(RlKlVectors, TokensOfEveryEstimatorAreTheReference) {
   const Tokens data(300, 800);
   const std::size_t tokens = data.mask.size();
-  for (const KlRule& rule : rules()) {
+  for (const KlRule& rule : testing::kl_rules()) {
     for (const bool old : {false, true}) {
       const KlTokensBatch<float> batch{data.log_probs.data(), data.reference.data(),
                                        old ? data.old_log_probs.data() : nullptr, data.mask.data(), tokens};
@@ -204,7 +187,7 @@ void compare_rewards(const KlRewardRule& rule, const KlRewardBatch<float>& batch
 
 TEST(RlKlVectors, RewardsOfEveryEstimatorAreTheReference) {
   const Tokens data(300, 800);
-  for (const KlRule& kl : rules()) {
+  for (const KlRule& kl : testing::kl_rules()) {
     KlRewardRule rule;
     rule.kl = kl;
     rule.clip_low = -2;

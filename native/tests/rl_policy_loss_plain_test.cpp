@@ -29,9 +29,7 @@ TEST(RlPolicyLossPlain, EveryKindAggregationAndMask) {
   for (const bool masked : {false, true}) {
     const Rows rows(11, 60, 1500, masked);
     for (const LossKind kind : plain_kinds) {
-      for (const auto aggregation :
-           {Aggregation::token_mean, Aggregation::token_sum, Aggregation::sequence_mean_token_mean,
-            Aggregation::sequence_mean_token_sum, Aggregation::constant, Aggregation::sequence_mean}) {
+      for (const Aggregation aggregation : aggregations) {
         for (const bool with_kl : {false, true}) {
           LossRule rule;
           rule.kind = kind;

@@ -17,13 +17,10 @@ using namespace testing;
 TEST(RlPolicyLossVectors, EveryKindAndAggregation) {
   const Rows rows(1, 60, 1500, true);
   for (const LossKind kind : kinds) {
-    for (const auto aggregation :
-         {Aggregation::token_mean, Aggregation::token_sum, Aggregation::sequence_mean_token_mean,
-          Aggregation::sequence_mean_token_sum, Aggregation::constant, Aggregation::sequence_mean}) {
+    for (const Aggregation aggregation : aggregations) {
       LossRule rule;
       rule.kind = kind;
-      rule.aggregation = {aggregation, 100, aggregation == Aggregation::sequence_mean_token_mean ? 1e-8 : 0,
-                          aggregation == Aggregation::sequence_mean};
+      aggregate_by(rule, aggregation);
       rule.kl.coefficient = 0.1;
       rule.entropy_coefficient = 0.01;
       // clip_cov takes every candidate: its draw depends on the bits of the log-probs, and so on their type.
@@ -33,8 +30,7 @@ TEST(RlPolicyLossVectors, EveryKindAndAggregation) {
       for (const bool per_token : {false, true}) {
         Parts parts;
         parts.per_token = per_token;
-        compare(rule, rows, parts,
-                name_of(rule, "aggregation " + std::to_string(static_cast<int>(aggregation))));
+        compare(rule, rows, parts, name_of(rule, name_of(aggregation)));
       }
     }
   }
@@ -42,25 +38,16 @@ TEST(RlPolicyLossVectors, EveryKindAndAggregation) {
 
 TEST(RlPolicyLossVectors, RatiosOfRows) {
   const Rows rows(2, 60, 900, true);
-  for (const Ratio ratio : {Ratio::sequence, Ratio::sequence_sum}) {
-    for (const RatioGradient gradient : {RatioGradient::joint, RatioGradient::own_token}) {
-      for (const LossKind kind : {LossKind::policy_gradient, LossKind::clip, LossKind::cispo, LossKind::sapo,
-                                  LossKind::dppo_tv, LossKind::kl_cov}) {
-        for (const bool weighted : {false, true}) {
-          LossRule rule;
-          rule.kind = kind;
-          rule.ratio = ratio;
-          rule.ratio_gradient = gradient;
-          rule.clip_low = 0.03;
-          rule.clip_high = 0.04;
-          rule.log_ratio_high = 2;
-          rule.log_ratio_low = -2;
-          rule.kl.coefficient = 0.1;
-          rule.kl.ratio_weighted = weighted;
-          rule.aggregation.kind = Aggregation::sequence_mean_token_mean;
-          compare(rule, rows, {}, name_of(rule, weighted ? "weighted KL" : "KL"));
-        }
-      }
+  const auto with_kl = [](LossKind kind) {
+    LossRule rule;
+    rule.kind = kind;
+    rule.kl.coefficient = 0.1;
+    return rule;
+  };
+  for (LossRule rule : row_ratio_rules(with_kl)) {
+    for (const bool weighted : {false, true}) {
+      rule.kl.ratio_weighted = weighted;
+      compare(rule, rows, {}, name_of(rule, weighted ? "weighted KL" : "KL"));
     }
   }
 }

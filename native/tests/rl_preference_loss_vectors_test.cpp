@@ -71,17 +71,7 @@ TEST(RlPreferenceLossVectors, DivergencesMeansPerTokenAndTokenLossesAreTheRefere
   for (const bool likelihood_mask : {false, true}) {
     Case data(300, true, true);
     data.likelihood_mask = likelihood_mask;
-    for (const auto divergence : {Divergence::reverse_kl, Divergence::forward_kl, Divergence::js_divergence,
-                                  Divergence::alpha_divergence}) {
-      for (const auto mean : {Mean::none, Mean::log_prob, Mean::score}) {
-        PreferenceRule rule = rule_of(Kind::sigmoid, 0.3);
-        rule.divergence = divergence;
-        rule.length_normalization = mean;
-        rule.nll_coefficient = 0.3;
-        rule.center_coefficient = 0.01;
-        compare(rule, data);
-      }
-    }
+    for (const PreferenceRule& rule : divergence_rules()) compare(rule, data);
     data.masked = false;
     PreferenceRule rule = rule_of(Kind::orpo, 0.3);
     rule.nll_coefficient = 1;

@@ -1,6 +1,7 @@
 /** The constants of the vespo loss, for training loops that weigh their own loss. */
 import { AdjudgeError } from '../errors.js'
 import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
+import { checkOptions } from './nearest.js'
 import { preparedCall, rlCall, type Bound, type Device, type Prepared, type RlCall } from './prepared.js'
 import type { FloatArray } from './types.js'
 
@@ -26,7 +27,10 @@ export interface GammaInput {
   out?: { weights?: FloatArray }
 }
 
+const options = ['shapePositive', 'ratePositive', 'shapeNegative', 'rateNegative'] as const
+
 function checkedSpec(spec: GammaSpec): GammaSpec {
+  checkOptions(spec, options)
   for (const [name, value] of Object.entries(spec)) {
     if (value === undefined || (Number.isFinite(value) && value > 0)) continue
     throw new AdjudgeError('ARGUMENT_INVALID', `${name} is ${value}, expected a number above 0`)

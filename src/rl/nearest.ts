@@ -1,3 +1,13 @@
+import { AdjudgeError } from '../errors.js'
+
+/** Throws ARGUMENT_INVALID for an option that no one knows, with the nearest one that is known. */
+export function checkOptions(given: object, known: readonly string[]): void {
+  const unknown = Object.keys(given).find((name) => !known.includes(name))
+  if (unknown === undefined) return
+  const message = `unknown option "${unknown}"; did you mean "${nearestName(unknown, known)}"?`
+  throw new AdjudgeError('ARGUMENT_INVALID', message)
+}
+
 /** The known name that is fewest edits (insert, delete, replace) away from a mistyped one. */
 export function nearestName(name: string, names: readonly string[]): string {
   let nearest = names[0] ?? ''

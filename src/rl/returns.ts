@@ -2,6 +2,7 @@
 import { AdjudgeError } from '../errors.js'
 import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
 import type { RlKernels } from './native.js'
+import { checkOptions } from './nearest.js'
 import { preparedCall, type AsyncOptions, type Bound, type DeviceOptions, type Prepared } from './prepared.js'
 import type { FloatArray } from './types.js'
 
@@ -89,6 +90,11 @@ function ratioBound(name: string, value: number | null | undefined): number | nu
   throw new AdjudgeError('ARGUMENT_INVALID', `${name} is ${value}, expected a number of at least 0, or null`)
 }
 
+function skipsMasked(value: GaeOptions['maskedReturn'] = 'skip'): boolean {
+  if (value === 'skip' || value === 'through') return value === 'skip'
+  throw new AdjudgeError('ARGUMENT_INVALID', `maskedReturn is ${String(value)}, expected skip or through`)
+}
+
 type Place = 'rewards' | 'values' | 'actionValues' | 'logRatios'
 
 /** The arrays of a call by position: one per token, those of the sequences, and the results. */
@@ -113,14 +119,19 @@ function bindReturns<Name extends string>(
   }
 }
 
-/** @param rule checks the options and gives the record that the addon reads. */
+/**
+ * @param known the options that there are beside the device.
+ * @param rule checks the options and gives the record that the addon reads.
+ */
 function returnsCall<Options extends DeviceOptions, Input extends OffPolicyInput, Name extends string>(
   kernel: 'rlGae' | 'rlVtrace' | 'rlRetrace' | 'rlUpgo',
   places: readonly Place[],
   names: readonly Name[],
+  known: readonly (keyof Options & string)[],
   rule: (options: Options) => object
 ): ReturnsCall<Options, Input, Name> {
   const prepare = (options: Options): Prepared<WithOut<Input, Name>, Arrays<Name>> => {
+    checkOptions(options, [...known, 'device', 'signal'])
     const record = { ...rule(options), device: options.device }
     const native = callKernel((kernels: RlKernels) => kernels[kernel](record))
     return preparedCall(
@@ -151,10 +162,11 @@ export const gae: ReturnsCall<GaeOptions, SequenceInput, 'advantages' | 'returns
   'rlGae',
   ['rewards', 'values'],
   ['advantages', 'returns'],
+  ['gamma', 'lambda', 'maskedReturn'],
   (options) => ({
     gamma: fraction('gamma', options.gamma),
     lambda: fraction('lambda', options.lambda),
-    skipMasked: options.maskedReturn !== 'through'
+    skipMasked: skipsMasked(options.maskedReturn)
   })
 )
 
@@ -169,6 +181,7 @@ export const vtrace: ReturnsCall<VtraceOptions, OffPolicyInput, 'targets' | 'adv
   'rlVtrace',
   offPolicyPlaces,
   ['targets', 'advantages'],
+  ['gamma', 'lambda', 'rhoClip', 'cClip', 'policyGradientRhoClip'],
   (options) => ({
     gamma: fraction('gamma', options.gamma),
     lambda: fraction('lambda', options.lambda),
@@ -194,6 +207,7 @@ export const retrace: ReturnsCall<RetraceOptions, RetraceInput, 'targets'> = ret
   'rlRetrace',
   ['rewards', 'values', 'actionValues', 'logRatios'],
   ['targets'],
+  ['gamma', 'lambda', 'cClip'],
   (options) => ({
     gamma: fraction('gamma', options.gamma),
     lambda: fraction('lambda', options.lambda),
@@ -212,5 +226,6 @@ export const upgo: ReturnsCall<UpgoOptions, OffPolicyInput, 'returns' | 'advanta
   'rlUpgo',
   offPolicyPlaces,
   ['returns', 'advantages'],
+  ['gamma', 'rhoClip'],
   (options) => ({ gamma: fraction('gamma', options.gamma), rhoClip: ratioBound('rhoClip', options.rhoClip) })
 )

@@ -40,9 +40,9 @@ function expectClose(actual: ArrayLike<number>, wanted: ArrayLike<number>): void
 describe.skipIf(!existsSync(library))('device: cuda', () => {
   const { values, oldValues, returns, mask, cuSeqlens } = batch.valueLoss
   const input = { rewards: returns, values, actionValues: oldValues!, logRatios: oldValues!, cuSeqlens, mask }
-  const options = { gamma: 0.98, lambda: 0.95 }
 
-  it.each(Object.entries({ gae, vtrace, retrace, upgo }))('%s agrees with the processor', async (_name, call) => {
+  it.each(Object.entries({ gae, vtrace, retrace, upgo }))('%s agrees with the processor', async (name, call) => {
+    const options = { gamma: 0.98, ...(name === 'upgo' ? {} : { lambda: 0.95 }) }
     const results = call(input, { ...options, device: 'cuda' }) as Record<string, Float32Array>
     const wanted = call(input, { ...options, device: 'cpu' }) as Record<string, Float32Array>
     expect(Object.keys(results)).toEqual(Object.keys(wanted))

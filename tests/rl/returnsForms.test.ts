@@ -31,7 +31,6 @@ function sequences(Type: Type, allocate: (bytes: number) => ArrayBuffer | Shared
   }
 }
 
-const options = { gamma: 0.97, lambda: 0.9 }
 interface Form {
   (input: RetraceInput & { out?: object }, options?: object): Record<string, FloatArray>
   async: (input: RetraceInput & { out?: object }, options?: object) => Promise<Record<string, FloatArray>>
@@ -40,13 +39,17 @@ interface Form {
     async: (input: RetraceInput & { out?: object }) => Promise<Record<string, FloatArray>>
   }
 }
-const calls = Object.entries({ gae, vtrace, retrace, upgo } as unknown as Record<string, Form>)
+const forms = { gae, vtrace, retrace, upgo } as unknown as Record<string, Form>
+// UPGO knows no lambda.
+const calls = Object.entries(forms).map(
+  ([name, call]) => [name, call, name === 'upgo' ? { gamma: 0.97 } : { gamma: 0.97, lambda: 0.9 }] as const
+)
 const memories: [string, (bytes: number) => ArrayBuffer | SharedArrayBuffer][] = [
   ['ArrayBuffer', (bytes) => new ArrayBuffer(bytes)],
   ['SharedArrayBuffer', (bytes) => new SharedArrayBuffer(bytes)]
 ]
 
-describe.each(calls)('%s', (_, call) => {
+describe.each(calls)('%s', (_, call, options) => {
   const names = Object.keys(call(sequences(Float64Array, memories[0]![1]), options))
 
   it.each(memories)('gives the same in every form over %s, into the arrays it is given', async (_name, allocate) => {
@@ -112,11 +115,29 @@ describe('a ratio beyond every number', () => {
       })
     const open = { rhoClip: null, cClip: null, policyGradientRhoClip: null }
     first(() => vtrace(huge, open), 'targets')
-    first(() => retrace(huge, open), 'targets')
+    first(() => retrace(huge, { cClip: null }), 'targets')
     // Ratios that nothing multiplies: steps whose differences are 0.
     const zero = Type.of(0, 0, 0, 0, 0)
     const still = { ...huge, rewards: zero, values: zero }
     expect([...vtrace(still, open).targets]).toEqual([0, 0, 0, 0, 0])
-    expect([...retrace(still, open).targets]).toEqual([0, 0, 0, 0, 0])
+    expect([...retrace(still, { cClip: null }).targets]).toEqual([0, 0, 0, 0, 0])
+  })
+})
+
+describe('options', () => {
+  it('that no one knows are answered with the nearest, and a mistyped word with those that there are', async () => {
+    const input = sequences(Float32Array, (bytes) => new ArrayBuffer(bytes))
+    for (const call of Object.values(forms)) {
+      for (const use of [() => call(input, { gama: 1 }), () => call.prepare({ gama: 1 })]) {
+        const error = refusal(use)
+        expect(error.code).toBe('ARGUMENT_INVALID')
+        expect(error.message).toBe('unknown option "gama"; did you mean "gamma"?')
+      }
+    }
+    await expect(forms['vtrace']!.async(input, { rhoClipp: 2 })).rejects.toMatchObject({
+      message: expect.stringContaining('"rhoClip"') as string
+    })
+    const error = refusal(() => forms['gae']!(input, { maskedReturn: 'trough' }))
+    expect(error.message).toBe('maskedReturn is trough, expected skip or through')
   })
 })
