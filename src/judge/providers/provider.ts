@@ -29,6 +29,12 @@ export interface ProviderReply {
   finishReason: 'stop' | 'length' | 'refusal' | 'other'
   /** What the provider said, where it refused. */
   refusal?: string
+  /** The reply's HTTP headers, where there were some; rate limits are read from them. */
+  headers?: ReplyHeaders
+}
+
+export interface ReplyHeaders {
+  get(name: string): string | null
 }
 
 export interface Provider {
