@@ -41,7 +41,12 @@ export async function main(args: string[]): Promise<Figures | undefined> {
   const figures: Figures = {}
   await measure(
     'one group of 8 completions',
-    [groupAdvantages(8), groupLoss(8, 16), dpo('preferenceLoss of 8 pairs, prepared', 8, true)],
+    [
+      groupAdvantages(8, true),
+      groupAdvantages(8, false),
+      groupLoss(8, 16),
+      dpo('preferenceLoss of 8 pairs, prepared', 8, true)
+    ],
     figures,
     values.quick
   )
@@ -75,16 +80,19 @@ async function measure(title: string, pairs: Pair[], figures: Figures, quick: bo
 
 const plainName = (name: string): string => `${name}, plain JavaScript`
 
-function groupAdvantages(completions: number): Pair {
+/** `once`: the rule is read once; otherwise it comes with every call. */
+function groupAdvantages(completions: number, once: boolean): Pair {
   const [rewards, groupOffsets] = [uniforms(completions, 1), even(1, completions)]
   const out = new Float32Array(completions)
   const prepared = advantages.prepare(grpo)
   const given = { advantages: new Float32Array(completions) }
-  const ours = () => prepared({ rewards, groupOffsets, out: given })
+  const ours = once
+    ? () => prepared({ rewards, groupOffsets, out: given })
+    : () => advantages(grpo, { rewards, groupOffsets, out: given })
   const plain = () => plainAdvantages(rewards, groupOffsets, out)
   plain()
   mustAgree('advantages', ours().advantages, out)
-  return { name: `advantages of ${completions}, prepared`, ours, plain, small: true }
+  return { name: `advantages of ${completions}, ${once ? 'prepared' : 'rule given'}`, ours, plain, small: true }
 }
 
 function batchOf(cuSeqlens: Int32Array): PlainBatch {

@@ -88,7 +88,9 @@ function namedNumbers<Name extends string>(
   numbers: Float64Array,
   from = 0
 ): Record<Name, number> {
-  return Object.fromEntries(names.map((name, index) => [name, numbers[from + index]])) as Record<Name, number>
+  const named = {} as Record<Name, number>
+  for (let index = 0; index < names.length; index++) named[names[index]!] = numbers[from + index]!
+  return named
 }
 
 const weightNumbers = [

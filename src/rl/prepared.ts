@@ -3,6 +3,7 @@ import { markAsUntransferable } from 'node:worker_threads'
 import { callJob, fromNative } from '../binding/errors.js'
 import { AdjudgeError } from '../errors.js'
 import type { NativeKernel } from './nativeKernel.js'
+import { recent } from './recent.js'
 
 /**
  * What computes a call. `cuda` takes Float32Array, copies the arrays to the GPU and the results back; both agree to
@@ -122,10 +123,12 @@ export function rlCall<Spec, Options, Input, Result>(
   prepare: (spec: Spec, device: Device | undefined) => Prepared<Input, Result>,
   resolve: (options: Options) => Spec
 ): RlCall<Spec, Options, Input, Result> {
-  return Object.assign((spec: Spec, input: Input, options?: DeviceOptions) => prepare(spec, options?.device)(input), {
+  const last = recent(({ spec, device }: { spec: Spec; device: Device | undefined }) => prepare(spec, device))
+  const plain = (spec: Spec, device: Device | undefined) => last({ spec, device })
+  return Object.assign((spec: Spec, input: Input, options?: DeviceOptions) => plain(spec, options?.device)(input), {
     prepare: (spec: Options, options?: DeviceOptions) => prepare(resolve(spec), options?.device),
     async: async (spec: Spec, input: Input, options?: AsyncOptions & DeviceOptions) =>
-      prepare(spec, options?.device).async(input, options)
+      plain(spec, options?.device).async(input, options)
   })
 }
 

@@ -4,6 +4,7 @@ import { callKernel, checkLength, covered, sameType, zeros } from './kernels.js'
 import type { RlKernels } from './native.js'
 import { checkOptions } from './nearest.js'
 import { preparedCall, type AsyncOptions, type Bound, type DeviceOptions, type Prepared } from './prepared.js'
+import { recent } from './recent.js'
 import type { FloatArray } from './types.js'
 
 /** Arrays [tokens] of packed sequences; natural logarithms; results have the element type of `rewards`. */
@@ -105,18 +106,21 @@ function bindReturns<Name extends string>(
 ): Bound<Arrays<Name>> {
   const { rewards, cuSeqlens, mask, bootstrapValues, out } = input
   const tokens = covered('cuSeqlens', cuSeqlens)
-  const arrays = places.map((name) => {
-    const values = input[name]
-    checkLength(name, values, tokens, 'one per token')
-    return values && sameType(values, rewards)
-  })
+  const values: unknown[] = []
+  for (const name of places) {
+    const given = input[name]
+    checkLength(name, given, tokens, 'one per token')
+    values.push(given && sameType(given, rewards))
+  }
   checkLength('mask', mask, tokens, 'one per token')
   checkLength('bootstrapValues', bootstrapValues, cuSeqlens.length - 1, 'one per sequence')
-  const results = names.map((name) => out?.[name] ?? zeros(tokens, rewards))
-  return {
-    values: [...arrays, cuSeqlens, mask, bootstrapValues && sameType(bootstrapValues, rewards), ...results],
-    output: Object.fromEntries(names.map((name, index) => [name, results[index]])) as Arrays<Name>
+  values.push(cuSeqlens, mask, bootstrapValues && sameType(bootstrapValues, rewards))
+  const output = {} as Arrays<Name>
+  for (const name of names) {
+    output[name] = out?.[name] ?? zeros(tokens, rewards)
+    values.push(output[name])
   }
+  return { values, output }
 }
 
 /**
@@ -142,9 +146,12 @@ function returnsCall<Options extends DeviceOptions, Input extends OffPolicyInput
     )
   }
   const none = {} as Options
-  return Object.assign((input: WithOut<Input, Name>, options: Options = none) => prepare(options)(input), {
-    async: async (input: WithOut<Input, Name>, options?: Options & AsyncOptions) =>
-      prepare(options ?? none).async(input, options),
+  const plain = recent(prepare)
+  return Object.assign((input: WithOut<Input, Name>, options: Options = none) => plain(options)(input), {
+    async: async (input: WithOut<Input, Name>, options?: Options & AsyncOptions) => {
+      const { signal, ...rule } = options ?? ({} as Options & AsyncOptions)
+      return plain(rule as unknown as Options).async(input, { signal })
+    },
     prepare: (options: Options = none) => prepare(options)
   })
 }
