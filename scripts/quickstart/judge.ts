@@ -1,4 +1,5 @@
 /** Trains the judge to give the true score as one token after adjudge's own prompt. */
+import { plainMessages } from '../../src/judge/content.js'
 import { renderQuestion } from '../../src/judge/prompt.js'
 import { loadRubric, type Rubric } from '../../src/judge/rubric.js'
 import type { Policy } from '../../src/policy/policy.js'
@@ -23,11 +24,14 @@ const scores = ['1', '2', '3', '4', '5']
 
 const promptOf = (judge: Policy, rubric: Rubric, { message, text }: Judged): string =>
   judge.renderChat(
-    renderQuestion(
-      rubric,
-      { messages: [{ role: 'user', content: message.text }], completion: text },
-      { reasoning: 'none' }
-    ).choicePrompts![0]!
+    plainMessages(
+      renderQuestion(
+        rubric,
+        { messages: [{ role: 'user', content: message.text }], completion: text },
+        { reasoning: 'none' }
+      ).choicePrompts![0]!,
+      'this judge'
+    )
   )
 
 export function trainJudge(options: JudgeTraining): Promise<Policy> {

@@ -5,7 +5,7 @@ import { neutralise } from '../judge/fence.js'
 import type { CallOptions, ProviderName } from '../judge/options.js'
 import { checkCallOptions, providerNames } from '../judge/options.js'
 import { askFor } from '../judge/prompt.js'
-import { checkNativeFields } from '../judge/providers/native.js'
+import { checkFields } from '../judge/fields.js'
 import type { Field, Question } from '../judge/question.js'
 import type { Message } from '../policy/types.js'
 import { graderOf, textField } from './common.js'
@@ -47,9 +47,9 @@ async function modelGrader(
   const templates = messagesOf(spec, where)
   const callOptions = callOptionsOf(spec, where, options)
   checkCallOptions(callOptions)
-  // OpenAI's own score_model reasons before its number; a native judge cannot.
-  const reasoning = field.kind === 'number' && callOptions.provider !== 'native'
-  if (callOptions.provider === 'native') checkNativeFields([field], reasoning)
+  // OpenAI's own score_model reasons before its number; a judge that gives only probabilities cannot.
+  const reasoning = field.kind === 'number' && callOptions.provider !== 'native' && callOptions.api !== 'decisions'
+  checkFields(callOptions, [field], reasoning)
   const caller: Caller = await openCaller(callOptions, 1024)
   return graderOf(
     spec,

@@ -6,8 +6,7 @@ import type { Performed, Performer, Watch } from './performer.js'
 import type { Provider, ProviderReply } from './providers/provider.js'
 import { schemaOf, type Answers, type Question } from './question.js'
 import { backOff, classify, type Failure } from './retry.js'
-import type { UnscoredReason, Usage, VerdictFlag } from './types.js'
-import type { Message } from '../policy/types.js'
+import type { JudgeMessage, UnscoredReason, Usage, VerdictFlag } from './types.js'
 
 export interface ChatSettings {
   model: string
@@ -37,10 +36,11 @@ export class ChatPerformer implements Performer {
   constructor(
     private readonly provider: Provider,
     private readonly settings: ChatSettings,
-    baseURL: string | undefined
+    /** What else the answers depend on. */
+    where: { baseURL: string | undefined; extraBody?: Record<string, unknown> }
   ) {
     const { model, temperature, maxTokens, seed, logProbs } = settings
-    this.identity = { provider: provider.name, baseURL, model, temperature, maxTokens, seed, logProbs }
+    this.identity = { provider: provider.name, ...where, model, temperature, maxTokens, seed, logProbs }
   }
 
   async perform(question: Question, signal: AbortSignal | undefined, watch: Watch): Promise<Performed> {
@@ -105,7 +105,7 @@ class Conversation {
   }
 
   private async converse(): Promise<Pick<Performed, 'answers' | 'rationale'>> {
-    const messages: Message[] = [...this.question.messages]
+    const messages: JudgeMessage[] = [...this.question.messages]
     for (let ask = 0; ; ask++) {
       const reply = await this.call(messages)
       this.replies.push(reply.text)
@@ -113,6 +113,7 @@ class Conversation {
         this.flags.add('refused')
         throw new Stop('refusal', reply.refusal ?? (reply.text.slice(0, 300) || 'the judge refused'))
       }
+      if (reply.answers) return { answers: reply.answers }
       const parsed = parseReply(reply.text, this.question.fields, reply.finishReason === 'length')
       if (reply.finishReason === 'length') this.flags.add('truncated')
       if (parsed.ok) {
@@ -158,7 +159,7 @@ class Conversation {
   }
 
   /** One reply, after as many attempts as are allowed. */
-  private async call(messages: Message[]): Promise<ProviderReply> {
+  private async call(messages: JudgeMessage[]): Promise<ProviderReply> {
     const limiter = limiterOf(this.provider.limitKey)
     let counted = 0
     for (let attempt = 1; ; attempt++) {
@@ -195,7 +196,7 @@ class Conversation {
     }
   }
 
-  private async once(messages: Message[]): Promise<{ reply: ProviderReply } | { failure: Failure }> {
+  private async once(messages: JudgeMessage[]): Promise<{ reply: ProviderReply } | { failure: Failure }> {
     const { timeout, temperature, maxTokens, seed, logProbs } = this.settings
     const limit = new AbortController()
     let timedOut = false
@@ -214,6 +215,7 @@ class Conversation {
     try {
       const call = this.provider.call({
         messages,
+        fields: this.question.fields,
         schema: schemaOf(this.question.fields, this.question.reasoning),
         logProbs: logProbs === 'auto',
         maxTokens,

@@ -3,7 +3,10 @@ import { resolve } from 'node:path'
 import { Type, type Static } from '@sinclair/typebox'
 import { AdjudgeError } from '../errors.js'
 import type { JudgeOptions } from './options.js'
+import { serverPresetNames } from './providers/presets.js'
+import { openaiApis } from './providers/shared.js'
 import { RubricSchema } from './rubric.js'
+import { secretNamed } from './secrets.js'
 
 const positive = { exclusiveMinimum: 0 }
 
@@ -13,6 +16,7 @@ export const JudgeConfigSchema = Type.Object(
       Type.Literal('openai'),
       Type.Literal('anthropic'),
       Type.Literal('ollama'),
+      Type.Literal('openai_compatible'),
       Type.Literal('native'),
       Type.Literal('function')
     ]),
@@ -22,6 +26,11 @@ export const JudgeConfigSchema = Type.Object(
     name: Type.Optional(Type.String({ minLength: 1 })),
     base_url: Type.Optional(Type.String({ minLength: 1 })),
     api_key_env: Type.Optional(Type.String({ description: 'the name of an environment variable' })),
+    api: Type.Optional(Type.Union(openaiApis.map((name) => Type.Literal(name)))),
+    preset: Type.Optional(Type.Union(serverPresetNames.map((name) => Type.Literal(name)))),
+    api_version: Type.Optional(Type.String({ minLength: 1, description: 'Azure' })),
+    keep_alive: Type.Optional(Type.Union([Type.String(), Type.Number()])),
+    extra_body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     concurrency: Type.Optional(Type.Integer(positive)),
     timeout: Type.Optional(Type.Number({ ...positive, description: 'milliseconds per call' })),
     deadline: Type.Optional(Type.Number({ ...positive, description: 'milliseconds per verdict' })),
@@ -53,6 +62,9 @@ export type JudgeConfig = Static<typeof JudgeConfigSchema>
 
 const names: Partial<Record<keyof JudgeConfig, keyof JudgeOptions>> = {
   base_url: 'baseURL',
+  api_version: 'apiVersion',
+  keep_alive: 'keepAlive',
+  extra_body: 'extraBody',
   max_tokens: 'maxTokens',
   log_probs: 'logProbs',
   empty_answer: 'emptyAnswer',
@@ -71,7 +83,7 @@ export function judgeOptionsFrom(config: JudgeConfig, folder: string): JudgeOpti
   }
   if (config.provider === 'native' && config.model !== undefined) options.model = resolve(folder, config.model)
   if (config.api_key_env !== undefined) {
-    const apiKey = process.env[config.api_key_env]
+    const apiKey = secretNamed(config.api_key_env)
     if (!apiKey) {
       throw new AdjudgeError('JUDGE_INVALID', `judge: api_key_env names ${config.api_key_env}, which is not set`)
     }

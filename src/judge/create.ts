@@ -7,14 +7,14 @@ import { ChatPerformer, type ChatSettings } from './chat.js'
 import { visibleAnswer } from './fence.js'
 import { loadFunction, runFunction, type JudgeFunction } from './function.js'
 import { Ledger } from './ledger/ledger.js'
+import { checkFields } from './fields.js'
 import { checkCallOptions, defaults, type CallOptions, type JudgeOptions } from './options.js'
 import type { Performer } from './performer.js'
 import { Pipeline } from './pipeline.js'
 import { priceOf } from './prices.js'
 import { checkTemplate, fieldsOf, renderQuestion, type PromptTemplate } from './prompt.js'
-import { checkNativeFields, NativePerformer, type NativeScorer } from './providers/native.js'
-import type { Provider } from './providers/provider.js'
-import type { ProviderOptions } from './providers/shared.js'
+import { NativePerformer, type NativeScorer } from './providers/native.js'
+import { openProvider } from './providers/registry.js'
 import { checkRubric, loadRubric, type Rubric } from './rubric.js'
 import { scoreInOrder } from './stream.js'
 import type { Judge, JudgeInput, JudgeMetrics, ScoreOptions, Verdict } from './types.js'
@@ -30,7 +30,7 @@ export async function createJudge(options: JudgeOptions): Promise<Judge> {
   const rubric = typeof options.rubric === 'string' ? loadRubric(options.rubric) : checkRubric(options.rubric)
   const reasoning = options.reasoning ?? rubric.reasoning ?? 'none'
   if (options.prompt) checkTemplate(options.prompt)
-  if (options.provider === 'native') checkNativeFields(fieldsOf(rubric), reasoning === 'before')
+  checkFields(options, fieldsOf(rubric), reasoning === 'before')
   const caller = await openCaller(options, reasoning === 'before' ? defaults.maxTokensReasoning : defaults.maxTokens)
   return new RubricJudge(caller, rubric, reasoning, options.prompt, options.emptyAnswer ?? 'low')
 }
@@ -93,19 +93,12 @@ async function openPerformer(options: CallOptions, model: string, maxTokens: num
     seed: options.seed ?? defaults.seed,
     logProbs: options.logProbs ?? defaults.logProbs
   }
-  const provider = await openProvider(options, model)
-  return new ChatPerformer(provider, settings, options.baseURL)
-}
-
-async function openProvider(options: CallOptions, model: string): Promise<Provider> {
-  const part: ProviderOptions = {
-    model,
-    ...(options.baseURL === undefined ? {} : { baseURL: options.baseURL }),
-    ...(options.apiKey === undefined ? {} : { apiKey: options.apiKey })
-  }
-  if (options.provider === 'anthropic') return (await import('./providers/anthropic.js')).anthropicProvider(part)
-  if (options.provider === 'ollama') return (await import('./providers/ollama.js')).ollamaProvider(part)
-  return (await import('./providers/openai.js')).openaiProvider(part)
+  const { provider: name, ...rest } = options
+  const provider = await openProvider(name, { ...rest, model })
+  return new ChatPerformer(provider, settings, {
+    baseURL: options.baseURL ?? provider.baseURL,
+    ...(options.extraBody ? { extraBody: options.extraBody } : {})
+  })
 }
 
 /** Names a model by its content: one trained anew in the same place is another judge, one that was moved is the same. */

@@ -4,13 +4,16 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { AdjudgeError } from '../errors.js'
 import type { Message } from '../policy/types.js'
+import { imagesOf, textOf } from './content.js'
 import { messageOf } from './retry.js'
 import type { JudgeInput, Verdict } from './types.js'
 
-/** What a function gets: the last user message, all messages, the answer, the data set's other fields. */
+/** What a function gets: the last user message, all messages as text, the answer, the data set's other fields. */
 export interface FunctionInput {
   prompt: string
   messages: Message[]
+  /** Addresses of the images that the messages hold, in their order; `[image]` marks each in the text. */
+  images?: string[]
   completion: { text: string }
   item: Record<string, unknown>
   reference?: string
@@ -79,10 +82,12 @@ export async function runFunction(
     signal.addEventListener('abort', stop, { once: true })
   })
   aborted.catch(() => undefined)
+  const images = input.messages.flatMap(({ content }) => imagesOf(content).map(({ image_url: { url } }) => url))
   try {
     const call = judge({
-      prompt: input.messages.findLast((message) => message.role === 'user')?.content ?? '',
-      messages: input.messages,
+      prompt: textOf(input.messages.findLast((message) => message.role === 'user')?.content ?? ''),
+      messages: input.messages.map(({ role, content }) => ({ role, content: textOf(content) })),
+      ...(images.length > 0 ? { images } : {}),
       completion: { text: input.completion },
       item: input.item ?? {},
       ...(input.reference === undefined ? {} : { reference: input.reference }),

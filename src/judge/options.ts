@@ -4,22 +4,46 @@ import type { Ledger } from './ledger/ledger.js'
 import type { JudgeFunction } from './function.js'
 import type { Price } from './prices.js'
 import type { NativeScorer } from './providers/native.js'
+import { serverPresetNames, type ServerPresetName } from './providers/presets.js'
+import { providersKnown } from './providers/registry.js'
+import { openaiApis, type OpenAIApi } from './providers/shared.js'
 import type { PromptTemplate } from './prompt.js'
 import type { Rubric } from './rubric.js'
 
-export type ProviderName = 'openai' | 'anthropic' | 'ollama' | 'native' | 'function'
+export type ProviderName = 'openai' | 'anthropic' | 'ollama' | 'openai_compatible' | 'native' | 'function'
 
-export const providerNames: readonly ProviderName[] = ['openai', 'anthropic', 'ollama', 'native', 'function']
+/** Those that come with adjudge; `registerProvider` adds more. */
+export const providerNames: readonly ProviderName[] = [
+  'openai',
+  'anthropic',
+  'ollama',
+  'openai_compatible',
+  'native',
+  'function'
+]
 
 /** What concerns the calls: where they go, how often, how long. */
 export interface CallOptions {
-  provider: ProviderName
+  provider: ProviderName | (string & {})
   /** The provider's model name; for `native` a model folder, a GGUF file, or a loaded policy. */
   model?: string | NativeScorer
   /** Any server with the provider's wire format; the provider's own where absent. */
   baseURL?: string
-  /** Defaults to the provider's environment variable (OPENAI_API_KEY, ANTHROPIC_API_KEY). Never logged or stored. */
+  /**
+   * Default: the provider's variable (OPENAI_API_KEY, ANTHROPIC_API_KEY, …; see providers/presets.ts) from the environment
+   * or the secrets file (`ADJUDGE_SECRETS`, or ~/.config/adjudge/secrets.yaml). Never logged or stored.
+   */
   apiKey?: string
+  /** `openai`: which interface is asked. Default chat (completions). */
+  api?: OpenAIApi
+  /** `openai_compatible`: whose server it is, with its address and ways. */
+  preset?: ServerPresetName
+  /** Azure's `api-version`. */
+  apiVersion?: string
+  /** `ollama`: how long the model stays loaded, e.g. `30m`, or seconds; negative: for ever. */
+  keepAlive?: string | number
+  /** Fields added to each request's body as they are, e.g. `{ reasoning_effort: 'low' }`; part of the ledger's key. */
+  extraBody?: Record<string, unknown>
   /** Calls in flight at once, counted over all judges of the process that share server and key. */
   concurrency?: number
   /** Milliseconds per call. */
@@ -73,11 +97,32 @@ export const defaults = {
 
 /** Throws JUDGE_INVALID on an option of the wrong kind. */
 export function checkCallOptions(options: CallOptions): void {
-  if (!providerNames.includes(options.provider)) {
+  const oneOf = (name: 'provider' | 'api' | 'preset', known: readonly string[]): void => {
+    const value = options[name]
+    if ((value === undefined && name !== 'provider') || known.includes(value as string)) return
     throw new AdjudgeError(
       'JUDGE_INVALID',
-      `judge: provider is ${JSON.stringify(options.provider)}; expected one of ${providerNames.join(', ')}`
+      `judge: ${name} is ${JSON.stringify(value)}; expected one of ${known.join(', ')}`
     )
+  }
+  oneOf('provider', providersKnown())
+  oneOf('api', openaiApis)
+  oneOf('preset', serverPresetNames)
+  for (const [name, provider] of [
+    ['api', 'openai'],
+    ['preset', 'openai_compatible'],
+    ['keepAlive', 'ollama']
+  ] as const) {
+    if (
+      options[name] !== undefined &&
+      options.provider !== provider &&
+      providerNames.includes(options.provider as ProviderName)
+    ) {
+      throw new AdjudgeError(
+        'JUDGE_INVALID',
+        `judge: ${name} is an option of provider ${provider}, not of ${options.provider}`
+      )
+    }
   }
   const positive = (
     name: 'concurrency' | 'timeout' | 'deadline' | 'attempts' | 'maxTokens',

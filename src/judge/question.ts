@@ -1,5 +1,5 @@
 /** What the call pipeline is asked: messages, the fields an answer must have, and how they become a verdict. */
-import type { Message } from '../policy/types.js'
+import type { JudgeMessage } from './types.js'
 
 /** One value that the judge must give. Nothing outside of its range or list is taken, and nothing is clamped. */
 export type Field =
@@ -20,14 +20,14 @@ export type Answers = Record<string, FieldAnswer>
 
 export interface Question {
   /** System (optional) and user messages, rendered and fenced. */
-  messages: Message[]
+  messages: JudgeMessage[]
   fields: Field[]
   /** Whether a `reasoning` text goes before the fields. */
   reasoning: boolean
   /** True where forged markers were found in the untrusted text and neutralised. */
   injected: boolean
   /** Closed-choice form for judges that only compare continuations: one prompt per field. */
-  choicePrompts?: Message[][]
+  choicePrompts?: JudgeMessage[][]
   /** What `combine` goes by beside the answers (weights, vetoes, passing labels): part of the ledger's key. */
   rule: unknown
   combine(answers: Answers): Combined

@@ -22,6 +22,9 @@ const connectionCodes = new Set([
   'UND_ERR_CONNECT_TIMEOUT'
 ])
 
+/** A reply that came and cannot be used. */
+const brokenCodes = new Set(['REPLY_TOO_LARGE', 'REPLY_UNREADABLE'])
+
 /** A failed call's kind, from the error that the provider's client threw. */
 export function classify(error: unknown, timedOut: boolean, timeout: number): Failure {
   if (timedOut) return { kind: 'retry', reason: 'timeout', detail: `no reply within ${timeout} ms` }
@@ -55,6 +58,7 @@ export function classify(error: unknown, timedOut: boolean, timeout: number): Fa
   ) {
     return { kind: 'connection', reason: 'provider_error', detail }
   }
+  if (code !== undefined && brokenCodes.has(code)) return { kind: 'retry', reason: 'provider_error', detail }
   // A body that is not JSON: a proxy's page, or a reply cut on its way.
   if (error instanceof SyntaxError) {
     return { kind: 'retry', reason: 'provider_error', detail: `the server's reply is not JSON (${detail})` }

@@ -1,11 +1,31 @@
 /** The judge's vocabulary: what is judged and what comes back. */
 import type { Message } from '../policy/types.js'
 
+/** Text or an image beside it, in OpenAI's form. */
+export type ContentPart =
+  | { type: 'text'; text: string }
+  | {
+      type: 'image_url'
+      /** `url`: an address, a `data:` URL, or a file (a path or `file:`), which is sent by its content. */
+      image_url: {
+        url: string
+        detail?: 'auto' | 'low' | 'high'
+        /** Of a file's content; set when the question is written. */
+        sha256?: string
+      }
+    }
+
+/** A message as a judge gets it: unlike the policy's, it may hold images. */
+export interface JudgeMessage {
+  role: Message['role']
+  content: string | ContentPart[]
+}
+
 /** One thing to judge: an answer in its context. Other fields of the data set are in `item`. */
 export interface JudgeInput {
   /** Identifies the input in results and in the ledger's listings; not part of the cache key. */
   id?: string
-  messages: Message[]
+  messages: JudgeMessage[]
   /** The answer to judge. */
   completion: string
   /** The data set's other fields, for templates (`{{ item.label }}`). */

@@ -6,8 +6,7 @@ import { mkdirSync, realpathSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
 import { open, type Database, type RootDatabase } from 'lmdb'
 import { AdjudgeError } from '../../errors.js'
-import type { Message } from '../../policy/types.js'
-import type { Verdict } from '../types.js'
+import type { JudgeMessage, Verdict } from '../types.js'
 
 export const ledgerFormat = 1
 
@@ -19,7 +18,7 @@ export interface LedgerRecord {
   judge: string
   model: string
   parameters: Record<string, unknown>
-  messages: Message[]
+  messages: JudgeMessage[]
   /** Raw reply text; null for judges that only compare continuations. */
   reply: string | null
   verdict: Verdict

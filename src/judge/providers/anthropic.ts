@@ -1,35 +1,39 @@
 /** Anthropic's messages: structured output where the model has it, a forced tool where not. It returns no log-probs. */
-import type Anthropic from '@anthropic-ai/sdk'
-import type { Message as AnthropicMessage, MessageCreateParamsNonStreaming } from '@anthropic-ai/sdk/resources/messages'
-import type { Provider, ProviderReply, ProviderRequest } from './provider.js'
-import { apiKeyOf, Features, importClient, limitKeyOf, type ProviderOptions } from './shared.js'
+import type {
+  ContentBlockParam,
+  Message as AnthropicMessage,
+  MessageCreateParamsNonStreaming,
+  Tool
+} from '@anthropic-ai/sdk/resources/messages'
+import { textOf } from '../content.js'
+import type { ContentPart, JudgeMessage } from '../types.js'
+import { Features } from './features.js'
+import { dataOf } from './images.js'
+import type { ProviderReply, ProviderRequest } from './provider.js'
+import { apiKeyOf, serverOf, type ProviderOptions } from './shared.js'
+import type { WireFormat } from './wire.js'
 
-export async function anthropicProvider(options: ProviderOptions): Promise<Provider> {
-  const apiKey = apiKeyOf(options, 'ANTHROPIC_API_KEY')
-  const { Anthropic: Client } = await importClient('@anthropic-ai/sdk', () => import('@anthropic-ai/sdk'))
-  const client: Anthropic = new Client({
-    apiKey,
-    maxRetries: 0,
-    timeout: 24 * 60 * 60 * 1000,
-    logLevel: 'off',
-    ...(options.baseURL === undefined ? {} : { baseURL: options.baseURL })
-  })
+export function anthropicFormat(options: ProviderOptions): WireFormat {
+  const server = serverOf(options, 'ANTHROPIC_BASE_URL')
+  const key = apiKeyOf(options, 'ANTHROPIC_API_KEY', server !== undefined)
   const features = new Features({
     format: /output_config|output_format|json_schema|structured output/i,
     tool: /tool/i,
     temperature: /temperature/i
   })
-  const bodyOf = (error: unknown): string => JSON.stringify((error as { error?: unknown } | null)?.error ?? '')
-
   const bodyFor = (request: ProviderRequest): MessageCreateParamsNonStreaming => {
-    const system = request.messages.filter(({ role }) => role === 'system').map(({ content }) => content)
+    const system = request.messages.filter(({ role }) => role === 'system').map(({ content }) => textOf(content))
     return {
       model: options.model,
       max_tokens: request.maxTokens,
       messages: request.messages
         .filter(({ role }) => role !== 'system')
-        .map(({ role, content }) => ({ role: role === 'assistant' ? 'assistant' : 'user', content })),
+        .map(({ role, content }) => ({
+          role: role === 'assistant' ? 'assistant' : 'user',
+          content: blocksOf(content)
+        })),
       ...(system.length > 0 ? { system: system.join('\n\n') } : {}),
+      // Newer models do not take it any more and say so.
       ...(features.has('temperature') ? { temperature: request.temperature } : {}),
       ...(features.has('format')
         ? { output_config: { format: { type: 'json_schema', schema: request.schema } } }
@@ -39,7 +43,7 @@ export async function anthropicProvider(options: ProviderOptions): Promise<Provi
                 {
                   name: 'verdict',
                   description: 'Gives the verdict.',
-                  input_schema: request.schema as Anthropic.Tool.InputSchema
+                  input_schema: request.schema as Tool.InputSchema
                 }
               ],
               tool_choice: { type: 'tool', name: 'verdict' }
@@ -47,39 +51,63 @@ export async function anthropicProvider(options: ProviderOptions): Promise<Provi
           : {})
     }
   }
-
   return {
     name: 'anthropic',
-    limitKey: limitKeyOf('anthropic', options.baseURL, apiKey),
-    call: (request) =>
-      features.negotiate(
-        async () => replyOf(await client.messages.create(bodyFor(request), { signal: request.signal })),
-        bodyOf
-      )
+    baseURL: server ?? 'https://api.anthropic.com',
+    ownServer: server !== undefined,
+    headers: {
+      'anthropic-version': '2026-10-21',
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` })
+    },
+    secrets: key === undefined ? [] : [key],
+    features,
+    request: (request) => ({
+      path: '/v1/messages',
+      body: JSON.stringify({ ...bodyFor(request), ...options.extraBody })
+    }),
+    read: (reply) => readMessage(reply as Partial<AnthropicMessage> | null)
   }
 }
 
-function replyOf(message: AnthropicMessage): ProviderReply {
-  const blocks = Array.isArray(message.content) ? message.content : []
-  const tool = blocks.find((block) => block.type === 'tool_use')
-  const text = tool
-    ? JSON.stringify(tool.input)
-    : blocks.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('')
-  const usage = message.usage as Partial<AnthropicMessage['usage']> | undefined
+function blocksOf(content: JudgeMessage['content']): string | ContentBlockParam[] {
+  return typeof content === 'string' ? content : content.map(blockOf)
+}
+
+function blockOf(part: ContentPart): ContentBlockParam {
+  if (part.type === 'text') return { type: 'text', text: part.text }
+  const { url } = part.image_url
+  const inline = dataOf(url)
   return {
-    text,
+    type: 'image',
+    source: inline
+      ? { type: 'base64', media_type: inline.type as 'image/png', data: inline.data }
+      : { type: 'url', url }
+  }
+}
+
+function readMessage(message: Partial<AnthropicMessage> | null): ProviderReply {
+  const blocks = Array.isArray(message?.content) ? message.content : []
+  const tool = blocks.find((block) => block.type === 'tool_use')
+  const usage = message?.usage as Partial<AnthropicMessage['usage']> | undefined
+  const stop = message?.stop_reason
+  const explanation = message?.stop_details?.explanation
+  return {
+    text: tool
+      ? JSON.stringify(tool.input)
+      : blocks.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join(''),
     usage: {
       inputTokens:
         (usage?.input_tokens ?? 0) + (usage?.cache_read_input_tokens ?? 0) + (usage?.cache_creation_input_tokens ?? 0),
       outputTokens: usage?.output_tokens ?? 0
     },
     finishReason:
-      message.stop_reason === 'refusal'
+      stop === 'refusal'
         ? 'refusal'
-        : message.stop_reason === 'max_tokens'
+        : stop === 'max_tokens' || stop === 'model_context_window_exceeded'
           ? 'length'
-          : message.stop_reason === 'end_turn' || message.stop_reason === 'tool_use'
+          : stop === 'end_turn' || stop === 'tool_use'
             ? 'stop'
-            : 'other'
+            : 'other',
+    ...(stop === 'refusal' && typeof explanation === 'string' ? { refusal: explanation } : {})
   }
 }

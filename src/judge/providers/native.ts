@@ -1,6 +1,7 @@
 /** A model of this engine in process: exact expectations over a closed set of score tokens, nothing is sampled. */
 import { AdjudgeError } from '../../errors.js'
 import type { Message } from '../../policy/types.js'
+import { plainMessages } from '../content.js'
 import { answerFrom, spreadOf } from '../distribution.js'
 import type { Performed, Performer, Watch } from '../performer.js'
 import { choicesOf, type Answers, type Field, type Question } from '../question.js'
@@ -99,7 +100,9 @@ export class NativePerformer implements Performer {
       const answered = await Promise.all(
         question.fields.map(async (field, index) => {
           const labels = choicesOf(field)!.map(({ label }) => label)
-          const text = this.scorer.renderChat(question.choicePrompts?.[index] ?? question.messages)
+          const text = this.scorer.renderChat(
+            plainMessages(question.choicePrompts?.[index] ?? question.messages, 'a native judge')
+          )
           inputTokens += this.scorer.tokenizer?.encode(text).length ?? 0
           const spread = spreadOf(labels, await this.batcher.score(text, labels))
           return { field, spread }

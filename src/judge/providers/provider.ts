@@ -1,9 +1,14 @@
 /** The small interface behind which every judge provider lives. */
-import type { Message } from '../../policy/types.js'
-import type { Usage } from '../types.js'
+import type { Answers, Field } from '../question.js'
+import type { ReplyHeaders } from '../transport/headers.js'
+import type { JudgeMessage, Usage } from '../types.js'
+
+export type { ReplyHeaders }
 
 export interface ProviderRequest {
-  messages: Message[]
+  messages: JudgeMessage[]
+  /** The values that the reply must give, for providers that ask for them one by one. */
+  fields: Field[]
   /** Strict JSON schema of the reply; a provider that has no such thing leaves it out (the prompt says it too). */
   schema: Record<string, unknown>
   /** Whether the log-probs of the reply's tokens are wanted. */
@@ -25,6 +30,8 @@ export interface ProviderReply {
   text: string
   /** The tokens of `text`, in order, where the provider returned log-probs. */
   tokens?: ReplyToken[]
+  /** Values with their probabilities, from a provider that gives them itself: `text` is then not parsed. */
+  answers?: Answers
   usage: Usage
   finishReason: 'stop' | 'length' | 'refusal' | 'other'
   /** What the provider said, where it refused. */
@@ -33,15 +40,13 @@ export interface ProviderReply {
   headers?: ReplyHeaders
 }
 
-export interface ReplyHeaders {
-  get(name: string): string | null
-}
-
 export interface Provider {
   readonly name: string
   /** Calls of judges with the same key share one concurrency limit; holds no secret in the clear. */
   readonly limitKey: string
-  /** Throws whatever its client throws; `classify` in retry.ts understands it. */
+  /** The server, where it is not the provider's own: part of the ledger's key. */
+  readonly baseURL?: string
+  /** Throws an error that `classify` in retry.ts understands: by `status` and `headers`, by `code`, or a SyntaxError. */
   call(request: ProviderRequest): Promise<ProviderReply>
   close?(): Promise<void>
 }
