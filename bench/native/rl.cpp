@@ -13,6 +13,7 @@
 #include "figures.h"
 #include "rl_advantages.h"
 #include "rl_losses.h"
+#include "rl_off_policy.h"
 #include "rl_q.h"
 #include "rl_returns.h"
 #include "rl_rows.h"
@@ -93,7 +94,8 @@ Figure measure(const NamedCase& named, const Options& options, double peak) {
 int run(const Options& options) {
   adjudge::set_threads(options.threads);
   std::vector<NamedCase> cases;
-  for (const auto& more : {advantage_cases(), returns_cases(), loss_cases(), row_cases(), q_cases()}) {
+  for (const auto& more :
+       {advantage_cases(), returns_cases(), loss_cases(), off_policy_cases(), row_cases(), q_cases()}) {
     for (const NamedCase& one : more) {
       if (one.name.find(options.only) != std::string::npos) cases.push_back(one);
     }

@@ -42,6 +42,7 @@ ADJUDGE_INLINE Doubles operator*(const Doubles& a, const Doubles& b) { return Do
 ADJUDGE_INLINE DoubleMask less(const Doubles& a, const Doubles& b) { return {a.value < b.value}; }
 ADJUDGE_INLINE DoubleMask equal(const Doubles& a, const Doubles& b) { return {a.value == b.value}; }
 ADJUDGE_INLINE DoubleMask both(const DoubleMask& a, const DoubleMask& b) { return {a.value & b.value}; }
+ADJUDGE_INLINE DoubleMask either(const DoubleMask& a, const DoubleMask& b) { return {a.value | b.value}; }
 ADJUDGE_INLINE DoubleMask opposite(const DoubleMask& a) { return {~a.value}; }
 ADJUDGE_INLINE DoubleMask at_most(const Doubles& a, const Doubles& b) { return {a.value <= b.value}; }
 ADJUDGE_INLINE Doubles select(const DoubleMask& mask, const Doubles& yes, const Doubles& no) {
@@ -81,6 +82,16 @@ ADJUDGE_INLINE double sum_of(const Doubles& x) {
   return _mm_cvtsd_f64(quarter) + _mm_cvtsd_f64(_mm_unpackhi_pd(quarter, quarter));
 #else
   return (x.value[0] + x.value[2]) + (x.value[1] + x.value[3]);
+#endif
+}
+
+ADJUDGE_INLINE bool any(const DoubleMask& mask) {
+#if defined(__AVX512DQ__)
+  return _mm512_movepi64_mask((__m512i)mask.value) != 0;
+#elif defined(__AVX__)
+  return _mm256_movemask_pd((__m256d)mask.value) != 0;
+#else
+  return ((mask.value[0] | mask.value[1]) | (mask.value[2] | mask.value[3])) != 0;
 #endif
 }
 

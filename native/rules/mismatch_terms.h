@@ -10,12 +10,13 @@
 // token (double) and for a vector of them. Formulas: reference/mismatch.h, which this follows.
 namespace adjudge::rl {
 
+// A bound in the precision of the numbers that it bounds.
 template <typename Number>
 ADJUDGE_DEVICE Number number_of(double value) {
-  if constexpr (std::is_same_v<Number, double>)
-    return value;
+  if constexpr (std::is_same_v<Number, float>)
+    return static_cast<float>(value);
   else
-    return Number(static_cast<float>(value));
+    return Number(value);
 }
 
 // log r; 0 where the rollout's log-prob is missing.
@@ -29,10 +30,11 @@ ADJUDGE_DEVICE Number within_lanes(Number value, double limit) {
   return minimum(maximum(value, number_of<Number>(-limit)), number_of<Number>(limit));
 }
 
-// e^x; from e^88 on infinity, whatever the type: float ends there.
+// e^x; from e^88 on infinity, whatever the type: float ends there. Vectors of doubles take no x below -708.
 template <typename Number>
 ADJUDGE_DEVICE Number growth_lanes(Number x) {
-  return select(less(number_of<Number>(88), x), number_of<Number>(HUGE_VAL), exponential(x));
+  return select(less(number_of<Number>(88), x), number_of<Number>(HUGE_VAL),
+                exponential(maximum(x, number_of<Number>(-708))));
 }
 
 // (token, any other token) as a coin, both kept off 0 and 1. The second is not 1 - the first, which has no
@@ -46,7 +48,7 @@ struct CoinLanes {
 template <typename Number>
 ADJUDGE_DEVICE CoinLanes<Number> coin_lanes(Number log_prob) {
   const Number least = number_of<Number>(1e-6), most = number_of<Number>(1 - 1e-6);
-  return {minimum(maximum(exponential(log_prob), least), most),
+  return {minimum(maximum(exponential(within_lanes(log_prob, 88)), least), most),
           minimum(maximum(-exponential_minus_one(log_prob), least), most)};
 }
 

@@ -126,7 +126,8 @@ struct Long {
       mask.push_back(random() % 5 != 0);
       const float log_prob = mask.back() ? -1 + normal(random) : NAN;
       log_probs.push_back(log_prob);
-      rollout.push_back(log_prob + normal(random));
+      const float other = log_prob + normal(random);
+      rollout.push_back(t % 13 == 7 ? NAN : other);  // the rollout's engine gave none
     }
   }
   RolloutBatch<Float> batch() const {
@@ -172,6 +173,66 @@ TEST(RlOffPolicy, ThreadsChangeNoBitAndAgreeWithTheReference) {
     EXPECT_GT(one.criteria[i].masked_fraction, 0);
     EXPECT_NEAR(one.criteria[i].masked_fraction, expected.criteria[i].masked_fraction, 1e-12);
     EXPECT_NEAR(one.criteria[i].deviation, expected.criteria[i].deviation, 1e-9);
+  }
+}
+
+TEST(RlOffPolicy, VectorsWeighAndJudgeAsTheReferenceDoes) {
+  const Long<float> single;
+  const Long<double> twice;
+  for (const auto level : {WeightLevel::token, WeightLevel::sequence}) {
+    for (const auto gate :
+         {WeightGate::weight, WeightGate::geometric_mean, WeightGate::binary_kl, WeightGate::binary_kl_mean,
+          WeightGate::total_variation, WeightGate::total_variation_mean}) {
+      const bool ratio = gate == WeightGate::weight || gate == WeightGate::geometric_mean;
+      const WeightRule rule{level, gate, OutsideBand::zero, ratio ? 0.9 : -INFINITY, ratio ? 1.1 : 1e-3, 20,
+                            false, 0};
+      const Weights<float> left(rule, single.batch());
+      const Weights<double> right(rule, twice.batch());
+      SCOPED_TRACE("gate " + std::to_string(static_cast<int>(gate)));
+      expect_near(left.tokens, right.tokens);
+      expect_near(left.sequences, right.sequences);
+      EXPECT_EQ(left.metrics.outside, right.metrics.outside);
+      EXPECT_EQ(left.metrics.fraction_low, right.metrics.fraction_low);
+      EXPECT_NEAR(left.metrics.effective_sample_size, right.metrics.effective_sample_size, 1e-9);
+    }
+  }
+  for (const auto level : {RejectionLevel::token, RejectionLevel::sequence_sum, RejectionLevel::sequence_mean,
+                           RejectionLevel::sequence_max}) {
+    for (const auto statistic :
+         {RejectionStatistic::ratio, RejectionStatistic::k1, RejectionStatistic::k2, RejectionStatistic::k3,
+          RejectionStatistic::binary_kl, RejectionStatistic::total_variation}) {
+      const double low = statistic == RejectionStatistic::ratio ? 0.99 : -INFINITY;
+      const double high = statistic == RejectionStatistic::ratio ? 1.06 : 2e-3;
+      const RejectionRule rule{{{statistic, level, low, high, false}}, 20, 0};
+      const Rejection<float> left(rule, single.batch());
+      const Rejection<double> right(rule, twice.batch());
+      SCOPED_TRACE("statistic " + std::to_string(static_cast<int>(statistic)) + " of level " +
+                   std::to_string(static_cast<int>(level)));
+      EXPECT_EQ(left.mask, right.mask);
+      EXPECT_EQ(left.keep, right.keep);
+      EXPECT_NEAR(left.criteria[0].mean, right.criteria[0].mean, 1e-9);
+      EXPECT_NEAR(left.criteria[0].maximum, right.criteria[0].maximum, 1e-9);
+      EXPECT_EQ(left.criteria[0].fraction_high, right.criteria[0].fraction_high);
+    }
+  }
+}
+
+// Without a limit of log ratios, a weight may leave the range of any number.
+TEST(RlOffPolicy, VectorsTakeAnyLogProb) {
+  Case<float> single;
+  Case<double> twice;
+  const float far[] = {-3000, -750, -100, -1e30f, -88, -87};
+  for (int t = 0; t < 6; ++t) {
+    twice.log_probs[4 + t] = single.log_probs[4 + t] = far[t];
+    twice.rollout[10 - t] = single.rollout[10 - t] = t == 5 ? NAN : far[t] / 2;
+  }
+  for (const auto gate : {WeightGate::weight, WeightGate::binary_kl, WeightGate::total_variation}) {
+    const WeightRule rule{WeightLevel::token, gate, OutsideBand::clip, -INFINITY, 3, INFINITY, false, 0};
+    expect_near(Weights<float>(rule, single.batch()).tokens, Weights<double>(rule, twice.batch()).tokens);
+  }
+  for (const auto statistic : {RejectionStatistic::k3, RejectionStatistic::binary_kl}) {
+    const RejectionRule rule{{{statistic, RejectionLevel::token, -INFINITY, 60, false}}, INFINITY, 0};
+    EXPECT_EQ(Rejection<float>(rule, single.batch()).mask, Rejection<double>(rule, twice.batch()).mask);
   }
 }
 
