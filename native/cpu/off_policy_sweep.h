@@ -17,22 +17,29 @@ ADJUDGE_INLINE double largest_of(const Doubles& x) { return -least_of(-x); }
 
 // body(first token, tokens, which count, log-probs, rollout's log-probs)
 template <typename Body>
-ADJUDGE_INLINE void each_vector(const RolloutRow& row, const Body& body) {
-  const auto part = [&](int64_t t, int64_t left) __attribute__((always_inline)) {
-    const DoubleMask counts = row.mask != nullptr ? nonzero_doubles(row.mask + t, left) : first_doubles(left);
+ADJUDGE_INLINE void each_vector(const RolloutRow& of, const Body& body) {
+  const RolloutRow row = of;
+  const auto part = [&](int64_t t, int64_t left, const auto& counts) __attribute__((always_inline)) {
     body(t, left, counts, load_doubles(row.log_probs + t, left),
          load_doubles(row.rollout_log_probs + t, left));
   };
   int64_t t = 0;
-  for (; t + Doubles::width <= row.count; t += Doubles::width) part(t, Doubles::width);
-  if (t < row.count) part(t, row.count - t);
+  if (row.mask == nullptr) {
+    for (; t + Doubles::width <= row.count; t += Doubles::width) part(t, Doubles::width, rl::Every{});
+    if (t < row.count) part(t, row.count - t, first_doubles(row.count - t));
+    return;
+  }
+  for (; t + Doubles::width <= row.count; t += Doubles::width) {
+    part(t, Doubles::width, nonzero_doubles(row.mask + t, Doubles::width));
+  }
+  if (t < row.count) part(t, row.count - t, nonzero_doubles(row.mask + t, row.count - t));
 }
 
 rl::RatioLanes<double> sum_ratios(const rl::WeightRule& given, const RolloutRow& row) {
   const rl::WeightRule rule = given;
   rl::RatioLanes<Doubles> sums;
   each_vector(
-      row, [&](int64_t, int64_t, const DoubleMask& counts, const Doubles& log_prob, const Doubles& rollout)
+      row, [&](int64_t, int64_t, const auto& counts, const Doubles& log_prob, const Doubles& rollout)
                __attribute__((always_inline)) { rl::add_ratio(rule, counts, log_prob, rollout, sums); });
   return {sum_of(sums.counted), sum_of(sums.log_sum), sum_of(sums.divergence)};
 }
@@ -43,14 +50,14 @@ rl::WeightLanes<double> weigh_tokens(const rl::WeightRule& given, const rl::RowW
   const rl::RowWeight shared = of_row;
   rl::WeightLanes<Doubles> sums;
   each_vector(
-      row, [&](int64_t t, int64_t left, const DoubleMask& counts, const Doubles& log_prob,
-               const Doubles& rollout) __attribute__((always_inline)) {
-        const Doubles weight = rl::weigh_lanes(rule, shared, counts, log_prob, rollout, sums);
-        if (left >= Doubles::width)
-          store_singles(weights + t, weight, false);
-        else
-          store_singles(weights + t, weight, left);
-      });
+      row, [&](int64_t t, int64_t left, const auto& counts, const Doubles& log_prob, const Doubles& rollout)
+               __attribute__((always_inline)) {
+                 const Doubles weight = rl::weigh_lanes(rule, shared, counts, log_prob, rollout, sums);
+                 if (left >= Doubles::width)
+                   store_singles(weights + t, weight, false);
+                 else
+                   store_singles(weights + t, weight, left);
+               });
   return {sum_of(sums.counted),   sum_of(sums.high),       sum_of(sums.low), sum_of(sums.outside),
           sum_of(sums.applied),   sum_of(sums.raw),        sum_of(sums.cut), sum_of(sums.cut_squares),
           least_of(sums.minimum), largest_of(sums.maximum)};
@@ -61,7 +68,7 @@ rl::RejectionLanes<double> judge_tokens(const rl::CriterionRule& given, const rl
   const rl::CriterionRule rule = given;
   rl::RejectionLanes<Doubles> sums;
   each_vector(
-      row, [&](int64_t t, int64_t left, const DoubleMask& counts, const Doubles& log_prob,
+      row, [&](int64_t t, int64_t left, const auto& counts, const Doubles& log_prob,
                const Doubles& rollout) __attribute__((always_inline)) {
         const DoubleMask rejected = rl::judge_lanes(rule, band, spared, counts, log_prob, rollout, sums);
         if (!any(rejected)) return;

@@ -7,14 +7,26 @@
 // adds nothing, whatever its log-probs hold.
 namespace adjudge::rl {
 
-template <typename Number, typename Mask>
-ADJUDGE_DEVICE Number counted_lanes(const Mask& counts, const Number& value) {
-  return select(counts, value, number_of<Number>(0));
+// A mask that is true throughout, where there is none.
+struct Every {};
+
+template <typename Mask>
+ADJUDGE_DEVICE Mask both(Every, const Mask& mask) {
+  return mask;
 }
+template <typename Number>
+ADJUDGE_DEVICE Number select(Every, const Number& yes, const Number&) {
+  return yes;
+}
+template <typename Number>
+ADJUDGE_DEVICE Number only(Every, const Number& value) {
+  return value;
+}
+ADJUDGE_DEVICE double only(bool mask, double value) { return mask ? value : 0; }
 
 template <typename Number, typename Mask>
 ADJUDGE_DEVICE Number one_lanes(const Mask& counts) {
-  return counted_lanes(counts, number_of<Number>(1));
+  return only(counts, number_of<Number>(1));
 }
 
 // Whether the row has to be read as a whole before its tokens are weighed.
@@ -33,9 +45,9 @@ template <typename Number, typename Mask>
 ADJUDGE_DEVICE void add_ratio(const WeightRule& rule, const Mask& counts, const Number& log_prob,
                               const Number& rollout, RatioLanes<Number>& sums) {
   sums.counted = sums.counted + one_lanes<Number>(counts);
-  sums.log_sum = sums.log_sum + counted_lanes(counts, log_ratio_lanes(log_prob, rollout));
+  sums.log_sum = sums.log_sum + only(counts, log_ratio_lanes(log_prob, rollout));
   if (rule.gate == WeightGate::binary_kl_mean || rule.gate == WeightGate::total_variation_mean) {
-    sums.divergence = sums.divergence + counted_lanes(counts, gate_lanes(rule.gate, log_prob, rollout));
+    sums.divergence = sums.divergence + only(counts, gate_lanes(rule.gate, log_prob, rollout));
   }
 }
 
@@ -78,7 +90,7 @@ ADJUDGE_DEVICE Number weigh_lanes(const WeightRule& rule, const RowWeight& row, 
     statistic = rule.gate == WeightGate::weight ? own : gate_lanes(rule.gate, log_prob, rollout);
   }
   const Number high = number_of<Number>(rule.high);
-  const Number weight = counted_lanes(counts, banded_lanes(rule, own, statistic));
+  const Number weight = only(counts, banded_lanes(rule, own, statistic));
   const Number cut = minimum(maximum(weight, number_of<Number>(0)), high);
   sums.counted = sums.counted + one_lanes<Number>(counts);
   sums.high = sums.high + one_lanes<Number>(both(counts, less(high, statistic)));
@@ -86,9 +98,9 @@ ADJUDGE_DEVICE Number weigh_lanes(const WeightRule& rule, const RowWeight& row, 
   sums.outside =
       sums.outside + one_lanes<Number>(both(counts, outside_lanes(statistic, rule.low, rule.high)));
   sums.applied = sums.applied + weight;
-  sums.raw = sums.raw + counted_lanes(counts, own);
-  sums.cut = sums.cut + counted_lanes(counts, cut);
-  sums.cut_squares = sums.cut_squares + counted_lanes(counts, cut * cut);
+  sums.raw = sums.raw + only(counts, own);
+  sums.cut = sums.cut + only(counts, cut);
+  sums.cut_squares = sums.cut_squares + only(counts, cut * cut);
   sums.minimum = minimum(sums.minimum, select(counts, weight, number_of<Number>(HUGE_VAL)));
   sums.maximum = maximum(sums.maximum, select(counts, weight, number_of<Number>(-HUGE_VAL)));
   return weight;
@@ -117,26 +129,26 @@ struct RejectionLanes {
 
 // Returns which tokens are rejected by themselves. `spared`: the criterion does not apply to the row.
 template <typename Number, typename Mask>
-ADJUDGE_DEVICE Mask judge_lanes(const CriterionRule& rule, const StatisticBand& band, bool spared,
+ADJUDGE_DEVICE auto judge_lanes(const CriterionRule& rule, const StatisticBand& band, bool spared,
                                 const Mask& counts, const Number& log_prob, const Number& rollout,
                                 RejectionLanes<Number>& sums) {
   const Criterion& criterion = rule.criterion;
   const Number bounded = within_lanes(log_ratio_lanes(log_prob, rollout), rule.log_ratio_limit);
   const Number statistic = statistic_lanes(criterion.statistic, bounded, log_prob, rollout);
   sums.counted = sums.counted + one_lanes<Number>(counts);
-  sums.sum = sums.sum + counted_lanes(counts, statistic);
+  sums.sum = sums.sum + only(counts, statistic);
   sums.minimum = minimum(sums.minimum, select(counts, statistic, number_of<Number>(HUGE_VAL)));
   sums.maximum = maximum(sums.maximum, select(counts, statistic, number_of<Number>(-HUGE_VAL)));
-  const Mask none = both(counts, opposite(counts));
+  const auto none = less(bounded, bounded);
   if (criterion.level != RejectionLevel::token) return none;
   const Number low = number_of<Number>(band.low), high = number_of<Number>(band.high);
   const Number cut = minimum(maximum(statistic, low), high);
   sums.above = sums.above + one_lanes<Number>(both(counts, less(high, statistic)));
   sums.below = sums.below + one_lanes<Number>(both(counts, less(statistic, low)));
-  sums.cut = sums.cut + counted_lanes(counts, cut);
-  sums.cut_squares = sums.cut_squares + counted_lanes(counts, cut * cut);
+  sums.cut = sums.cut + only(counts, cut);
+  sums.cut_squares = sums.cut_squares + only(counts, cut * cut);
   if (spared) return none;
-  const Mask rejected = both(counts, outside_lanes(statistic, band.low, band.high));
+  const auto rejected = both(counts, outside_lanes(statistic, band.low, band.high));
   sums.masked = sums.masked + one_lanes<Number>(rejected);
   return rejected;
 }

@@ -72,7 +72,7 @@ ADJUDGE_TEAM WeightPart weigh_row(const Team& team, const WeightRule& rule, cons
     for (std::int64_t t = begin + team.rank(); t < end; t += team.size()) {
       if (!counts_in(batch, t)) continue;
       const LogProbs token = log_probs_of(batch, t);
-      add_ratio(rule, true, token.trained, token.rollout, ratios);
+      add_ratio(rule, Every{}, token.trained, token.rollout, ratios);
     }
     take_ratios(team, rule, ratios, part);
   }
@@ -84,7 +84,7 @@ ADJUDGE_TEAM WeightPart weigh_row(const Team& team, const WeightRule& rule, cons
       continue;
     }
     const LogProbs token = log_probs_of(batch, t);
-    weights[t] = static_cast<float>(weigh_lanes(rule, shared, true, token.trained, token.rollout, sums));
+    weights[t] = static_cast<float>(weigh_lanes(rule, shared, Every{}, token.trained, token.rollout, sums));
   }
   take_weights(team, sums, part);
   return part;
@@ -103,7 +103,7 @@ ADJUDGE_TEAM RejectionPart reject_row(const Team& team, const CriterionRule& rul
   for (std::int64_t t = begin + team.rank(); t < end; t += team.size()) {
     if (!counts_in(batch, t)) continue;
     const LogProbs token = log_probs_of(batch, t);
-    if (judge_lanes(rule, band, spared, true, token.trained, token.rollout, sums)) mask[t] = 0;
+    if (judge_lanes(rule, band, spared, Every{}, token.trained, token.rollout, sums)) mask[t] = 0;
   }
   RejectionPart part;
   take_statistics(team, rule, spared, sums, part);
