@@ -1,5 +1,7 @@
 // Importance weights and rejection of ragged tokens, in place of a loss' own ratio.
 #pragma once
+#include <cmath>
+
 #include "native/rl/off_policy.h"
 #include "rl_losses.h"
 
@@ -36,7 +38,7 @@ inline Case importance_weights_case(double size) {
   return result;
 }
 
-// The mask is written as it is read; the floor is two readings of log-probs, one criterion's traffic.
+// The floor reads the log-probs; the mask, a byte a token, is not in it.
 inline Case rejection_case(double size) {
   struct Memory : RolloutMemory {
     std::vector<uint8_t> mask = std::vector<uint8_t>(static_cast<size_t>(tokens));
