@@ -1,17 +1,23 @@
 /** Asks a chat provider: places, attempts, time limits, one re-ask; a failure is a result, not an exception. */
-import { limiterOf } from './limiter.js'
+import { Attempt, type AttemptSettings } from './attempt.js'
 import { answerFrom, leastMass, spreadAt } from './distribution.js'
 import { parseReply } from './parse.js'
 import type { Performed, Performer, Watch } from './performer.js'
 import type { Provider, ProviderReply } from './providers/provider.js'
 import { schemaOf, type Answers, type Question } from './question.js'
-import { backOff, classify, type Failure } from './retry.js'
+import { backOff, type Failure } from './retry.js'
+import { charactersOf } from './schedule/estimate.js'
+import type { Place } from './schedule/place.js'
+import type { Priority } from './schedule/queue.js'
+import { NotSent, schedulerOf, type KeyLimits, type Scheduler } from './schedule/scheduler.js'
+import { CallCounters } from './telemetryCounters.js'
 import type { JudgeMessage, UnscoredReason, Usage, VerdictFlag } from './types.js'
 
-export interface ChatSettings {
-  model: string
+export interface ChatSettings extends AttemptSettings {
   concurrency: number
-  timeout: number
+  priority: Priority
+  /** Whether another judge is asked where this one's server does not answer. */
+  fallback: boolean
   deadline: number
   attempts: number
   temperature: number
@@ -32,28 +38,44 @@ class Stop extends Error {
 
 export class ChatPerformer implements Performer {
   readonly identity: Record<string, unknown>
+  private readonly caller: Caller
+  private readonly leave: () => void
 
   constructor(
-    private readonly provider: Provider,
-    private readonly settings: ChatSettings,
+    provider: Provider,
+    settings: ChatSettings,
     /** What else the answers depend on. */
-    where: { baseURL: string | undefined; extraBody?: Record<string, unknown> }
+    where: { baseURL: string | undefined; extraBody?: Record<string, unknown> },
+    limits: KeyLimits = {}
   ) {
     const { model, temperature, maxTokens, seed, logProbs } = settings
+    const scheduler = schedulerOf(provider.limitKey)
+    this.leave = scheduler.join(limits)
+    this.caller = { provider, settings, scheduler, counters: new CallCounters(provider.name, model) }
     this.identity = { provider: provider.name, ...where, model, temperature, maxTokens, seed, logProbs }
   }
 
   async perform(question: Question, signal: AbortSignal | undefined, watch: Watch): Promise<Performed> {
-    return new Conversation(this.provider, this.settings, question, signal, watch).run()
+    return new Conversation(this.caller, question, signal, watch).run()
   }
 
   async close(): Promise<void> {
-    await this.provider.close?.()
+    this.leave()
+    await this.caller.provider.close?.()
   }
+}
+
+/** What all verdicts of a judge have in common. */
+interface Caller {
+  provider: Provider
+  settings: ChatSettings
+  scheduler: Scheduler
+  counters: CallCounters
 }
 
 /** One verdict's calls. */
 class Conversation {
+  private readonly settings: ChatSettings
   private readonly deadline = new AbortController()
   private readonly signal: AbortSignal
   private timer: NodeJS.Timeout | undefined
@@ -70,12 +92,12 @@ class Conversation {
   private readonly replies: string[] = []
 
   constructor(
-    private readonly provider: Provider,
-    private readonly settings: ChatSettings,
+    private readonly caller: Caller,
     private readonly question: Question,
     private readonly callerSignal: AbortSignal | undefined,
     private readonly watch: Watch
   ) {
+    this.settings = caller.settings
     this.signal = callerSignal ? AbortSignal.any([callerSignal, this.deadline.signal]) : this.deadline.signal
     if (question.injected) this.flags.add('injected')
   }
@@ -160,31 +182,56 @@ class Conversation {
 
   /** One reply, after as many attempts as are allowed. */
   private async call(messages: JudgeMessage[]): Promise<ProviderReply> {
-    const limiter = limiterOf(this.provider.limitKey)
+    const { provider, scheduler, counters, settings } = this.caller
+    const { temperature, maxTokens, seed, logProbs } = settings
+    const { fields, reasoning } = this.question
+    const request = {
+      messages,
+      fields,
+      schema: schemaOf(fields, reasoning),
+      logProbs: logProbs === 'auto',
+      maxTokens,
+      temperature,
+      seed
+    }
+    const characters = charactersOf(messages)
+    const { estimate } = scheduler.model(settings.model)
     let counted = 0
     for (let attempt = 1; ; attempt++) {
-      let release: () => void
-      this.release()
-      this.pause()
-      try {
-        release = await limiter.acquire(this.settings.concurrency, this.attempts === 0, this.signal)
-      } catch {
-        throw this.stopped()
+      const ask = {
+        limit: settings.concurrency,
+        priority: settings.priority,
+        retry: this.attempts > 0,
+        tokens: estimate.tokens(characters, maxTokens),
+        patience: this.remaining(),
+        waits: !settings.fallback,
+        signal: this.signal
       }
+      const place = await this.place(ask)
       this.begin()
       this.attempts++
       this.watch.called()
-      const outcome = await this.once(messages)
+      if (place.start.limited) {
+        this.watch.limited()
+        counters.limited()
+      }
+      const outcome = await new Attempt(provider, scheduler, settings, counters, this.watch).run(request, ask, place)
+      this.release = () => outcome.place.release()
+      if (outcome.hedged) this.flags.add('hedged')
       if ('reply' in outcome) {
-        this.release = release
+        const { usage } = outcome.reply
+        estimate.learn(characters, usage)
+        this.usage.inputTokens += usage.inputTokens * (outcome.hedged ? 2 : 1)
+        // What the slower call did cost nobody tells.
+        this.usage.outputTokens += usage.outputTokens + (outcome.hedged ? estimate.outputTokens : 0)
         return outcome.reply
       }
-      release()
+      this.release()
       if (this.signal.aborted) throw this.stopped()
       const failure = outcome.failure
       this.lastFailure = failure
       if (failure.kind === 'fatal') throw new Stop(failure.reason, failure.detail)
-      if (failure.kind === 'retry' && ++counted >= this.settings.attempts) {
+      if (failure.kind === 'retry' && ++counted >= settings.attempts) {
         throw new Stop(failure.reason, `${failure.detail} (${counted} attempts)`)
       }
       const wait = backOff(failure, attempt)
@@ -196,47 +243,21 @@ class Conversation {
     }
   }
 
-  private async once(messages: JudgeMessage[]): Promise<{ reply: ProviderReply } | { failure: Failure }> {
-    const { timeout, temperature, maxTokens, seed, logProbs } = this.settings
-    const limit = new AbortController()
-    let timedOut = false
-    const timer = setTimeout(() => {
-      timedOut = true
-      limit.abort(new Error(`no reply within ${timeout} ms`))
-    }, timeout)
-    const signal = AbortSignal.any([this.signal, limit.signal])
-    // A client that does not heed its signal must not hold the verdict.
-    let stop: () => void = () => undefined
-    const aborted = new Promise<never>((_, reject) => {
-      stop = () => reject(signal.reason as Error)
-      signal.addEventListener('abort', stop, { once: true })
-    })
-    aborted.catch(() => undefined)
+  private async place(ask: Parameters<Scheduler['acquire']>[0]): Promise<Place> {
+    this.release()
+    // Where the server cannot be reached, waiting for it is this verdict's own back-off.
+    if (this.lastFailure?.kind !== 'connection') this.pause()
     try {
-      const call = this.provider.call({
-        messages,
-        fields: this.question.fields,
-        schema: schemaOf(this.question.fields, this.question.reasoning),
-        logProbs: logProbs === 'auto',
-        maxTokens,
-        temperature,
-        seed,
-        signal
-      })
-      call.catch(() => undefined)
-      const reply = await Promise.race([call, aborted])
-      this.usage.inputTokens += reply.usage.inputTokens
-      this.usage.outputTokens += reply.usage.outputTokens
-      return { reply }
+      return await this.caller.scheduler.acquire(ask)
     } catch (error) {
-      return { failure: classify(error, timedOut, timeout) }
-    } finally {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', stop)
+      if (!(error instanceof NotSent)) throw this.stopped()
+      const last = this.lastFailure ? `${this.lastFailure.detail}; ` : ''
+      throw new Stop(error.reason, last + error.message)
     }
   }
 
   private begin(): void {
+    if (this.runningSince !== undefined) return
     const now = performance.now()
     if (this.startedAt === undefined) {
       this.startedAt = now

@@ -6,53 +6,67 @@ import type { JudgeOptions } from './options.js'
 import { serverPresetNames } from './providers/presets.js'
 import { openaiApis } from './providers/shared.js'
 import { RubricSchema } from './rubric.js'
+import { priorities } from './schedule/queue.js'
 import { secretNamed } from './secrets.js'
 
 const positive = { exclusiveMinimum: 0 }
 
+/** What concerns the calls, of a judge and of its fallback. */
+const callFields = {
+  model: Type.Optional(Type.String({ minLength: 1 })),
+  name: Type.Optional(Type.String({ minLength: 1 })),
+  base_url: Type.Optional(Type.String({ minLength: 1 })),
+  api_key_env: Type.Optional(Type.String({ description: 'the name of an environment variable' })),
+  api: Type.Optional(Type.Union(openaiApis.map((name) => Type.Literal(name)))),
+  preset: Type.Optional(Type.Union(serverPresetNames.map((name) => Type.Literal(name)))),
+  api_version: Type.Optional(Type.String({ minLength: 1, description: 'Azure' })),
+  keep_alive: Type.Optional(Type.Union([Type.String(), Type.Number()])),
+  extra_body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  concurrency: Type.Optional(Type.Integer(positive)),
+  requests_per_minute: Type.Optional(Type.Number(positive)),
+  tokens_per_minute: Type.Optional(Type.Number(positive)),
+  priority: Type.Optional(Type.Union(priorities.map((name) => Type.Literal(name)))),
+  hedge: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: 'share of all calls' })),
+  timeout: Type.Optional(Type.Number({ ...positive, description: 'milliseconds per call' })),
+  deadline: Type.Optional(Type.Number({ ...positive, description: 'milliseconds per verdict' })),
+  attempts: Type.Optional(Type.Integer(positive)),
+  temperature: Type.Optional(Type.Number({ minimum: 0 })),
+  max_tokens: Type.Optional(Type.Integer(positive)),
+  seed: Type.Optional(Type.Integer()),
+  log_probs: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('never')])),
+  price_table: Type.Optional(
+    Type.Record(
+      Type.String(),
+      Type.Object(
+        { input: Type.Number({ minimum: 0 }), output: Type.Number({ minimum: 0 }) },
+        { additionalProperties: false }
+      )
+    )
+  )
+}
+
+const chatProviders = [
+  Type.Literal('openai'),
+  Type.Literal('anthropic'),
+  Type.Literal('ollama'),
+  Type.Literal('openai_compatible'),
+  Type.Literal('native')
+]
+
 export const JudgeConfigSchema = Type.Object(
   {
-    provider: Type.Union([
-      Type.Literal('openai'),
-      Type.Literal('anthropic'),
-      Type.Literal('ollama'),
-      Type.Literal('openai_compatible'),
-      Type.Literal('native'),
-      Type.Literal('function')
-    ]),
-    model: Type.Optional(Type.String({ minLength: 1 })),
+    provider: Type.Union([...chatProviders, Type.Literal('function')]),
+    ...callFields,
     rubric: Type.Optional(Type.Union([Type.String({ minLength: 1 }), RubricSchema])),
     function: Type.Optional(Type.String({ minLength: 1, description: 'a module file' })),
-    name: Type.Optional(Type.String({ minLength: 1 })),
-    base_url: Type.Optional(Type.String({ minLength: 1 })),
-    api_key_env: Type.Optional(Type.String({ description: 'the name of an environment variable' })),
-    api: Type.Optional(Type.Union(openaiApis.map((name) => Type.Literal(name)))),
-    preset: Type.Optional(Type.Union(serverPresetNames.map((name) => Type.Literal(name)))),
-    api_version: Type.Optional(Type.String({ minLength: 1, description: 'Azure' })),
-    keep_alive: Type.Optional(Type.Union([Type.String(), Type.Number()])),
-    extra_body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-    concurrency: Type.Optional(Type.Integer(positive)),
-    timeout: Type.Optional(Type.Number({ ...positive, description: 'milliseconds per call' })),
-    deadline: Type.Optional(Type.Number({ ...positive, description: 'milliseconds per verdict' })),
-    attempts: Type.Optional(Type.Integer(positive)),
-    temperature: Type.Optional(Type.Number({ minimum: 0 })),
-    max_tokens: Type.Optional(Type.Integer(positive)),
-    seed: Type.Optional(Type.Integer()),
     reasoning: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('before')])),
-    log_probs: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('never')])),
     prompt: Type.Optional(
       Type.Object({ system: Type.Optional(Type.String()), user: Type.String() }, { additionalProperties: false })
     ),
     empty_answer: Type.Optional(Type.Union([Type.Literal('low'), Type.Literal('unscored')])),
     ledger: Type.Optional(Type.String({ minLength: 1, description: 'a folder' })),
-    price_table: Type.Optional(
-      Type.Record(
-        Type.String(),
-        Type.Object(
-          { input: Type.Number({ minimum: 0 }), output: Type.Number({ minimum: 0 }) },
-          { additionalProperties: false }
-        )
-      )
+    fallback: Type.Optional(
+      Type.Object({ provider: Type.Union(chatProviders), ...callFields }, { additionalProperties: false })
     )
   },
   { additionalProperties: false }
@@ -65,6 +79,8 @@ const names: Partial<Record<keyof JudgeConfig, keyof JudgeOptions>> = {
   api_version: 'apiVersion',
   keep_alive: 'keepAlive',
   extra_body: 'extraBody',
+  requests_per_minute: 'requestsPerMinute',
+  tokens_per_minute: 'tokensPerMinute',
   max_tokens: 'maxTokens',
   log_probs: 'logProbs',
   empty_answer: 'emptyAnswer',
@@ -81,6 +97,7 @@ export function judgeOptionsFrom(config: JudgeConfig, folder: string): JudgeOpti
   for (const key of ['rubric', 'function', 'ledger'] as const) {
     if (typeof options[key] === 'string') options[key] = resolve(folder, options[key])
   }
+  if (config.fallback) options.fallback = judgeOptionsFrom(config.fallback, folder)
   if (config.provider === 'native' && config.model !== undefined) options.model = resolve(folder, config.model)
   if (config.api_key_env !== undefined) {
     const apiKey = secretNamed(config.api_key_env)

@@ -7,14 +7,16 @@ import { ChatPerformer, type ChatSettings } from './chat.js'
 import { visibleAnswer } from './fence.js'
 import { loadFunction, runFunction, type JudgeFunction } from './function.js'
 import { Ledger } from './ledger/ledger.js'
+import { emptyMetrics } from './metrics.js'
 import { checkFields } from './fields.js'
-import { checkCallOptions, defaults, type CallOptions, type JudgeOptions } from './options.js'
+import { checkCallOptions, defaults, fallbackOptions, type CallOptions, type JudgeOptions } from './options.js'
 import type { Performer } from './performer.js'
-import { Pipeline } from './pipeline.js'
+import { Pipeline, type PipelineOptions } from './pipeline.js'
 import { priceOf } from './prices.js'
 import { checkTemplate, fieldsOf, renderQuestion, type PromptTemplate } from './prompt.js'
 import { NativePerformer, type NativeScorer } from './providers/native.js'
 import { openProvider } from './providers/registry.js'
+import { RateStore } from './schedule/store.js'
 import { checkRubric, loadRubric, type Rubric } from './rubric.js'
 import { scoreInOrder } from './stream.js'
 import type { Judge, JudgeInput, JudgeMetrics, ScoreOptions, Verdict } from './types.js'
@@ -30,7 +32,9 @@ export async function createJudge(options: JudgeOptions): Promise<Judge> {
   const rubric = typeof options.rubric === 'string' ? loadRubric(options.rubric) : checkRubric(options.rubric)
   const reasoning = options.reasoning ?? rubric.reasoning ?? 'none'
   if (options.prompt) checkTemplate(options.prompt)
-  checkFields(options, fieldsOf(rubric), reasoning === 'before')
+  for (const asked of options.fallback ? [options, options.fallback] : [options]) {
+    checkFields(asked, fieldsOf(rubric), reasoning === 'before')
+  }
   const caller = await openCaller(options, reasoning === 'before' ? defaults.maxTokensReasoning : defaults.maxTokens)
   return new RubricJudge(caller, rubric, reasoning, options.prompt, options.emptyAnswer ?? 'low')
 }
@@ -46,35 +50,67 @@ export async function openCaller(
   options: CallOptions & { name?: string },
   maxTokens = defaults.maxTokens
 ): Promise<Caller> {
-  const model = modelName(options)
-  const name = options.name ?? `${options.provider}:${model}`
-  const performer = await openPerformer(options, model, maxTokens)
-  let ledger: Ledger | undefined
+  const opened: (() => Promise<void>)[] = []
+  const close = async (): Promise<void> => {
+    for (const one of opened.reverse()) await one()
+  }
   try {
-    ledger = typeof options.ledger === 'string' ? Ledger.open(options.ledger) : options.ledger
+    const ledger = typeof options.ledger === 'string' ? Ledger.open(options.ledger) : options.ledger
+    // A ledger that was handed in belongs to whoever opened it.
+    if (ledger && typeof options.ledger === 'string') opened.push(() => ledger.close())
+    const given = ledger ? { ...options, ledger } : options
+    const metrics = emptyMetrics()
+    const fallback = options.fallback && (await openPipeline(fallbackOptions(given), maxTokens, opened, { metrics }))
+    const pipeline = await openPipeline(given, maxTokens, opened, { metrics, ...(fallback ? { fallback } : {}) })
+    return { name: nameOf(options), pipeline, close }
   } catch (error) {
-    await performer.close()
+    await close()
     throw error
   }
-  const price = priceOf(options.provider, model, options.baseURL !== undefined, options.priceTable)
-  const pipeline = new Pipeline({ name, model, performer, price, ...(ledger ? { ledger } : {}) })
-  return {
-    name,
-    pipeline,
-    close: async () => {
-      await pipeline.close()
-      // A ledger that was handed in belongs to whoever opened it.
-      if (typeof options.ledger === 'string') await ledger?.close()
-    }
-  }
 }
+
+/** What is opened is put on `opened`, with how it is closed. */
+async function openPipeline(
+  options: CallOptions & { name?: string },
+  maxTokens: number,
+  opened: (() => Promise<void>)[],
+  shared: Pick<PipelineOptions, 'metrics' | 'fallback'>
+): Promise<Pipeline> {
+  const model = modelName(options)
+  const ledger = options.ledger as Ledger | undefined
+  let store: RateStore | undefined
+  if (ledger && (options.requestsPerMinute !== undefined || options.tokensPerMinute !== undefined)) {
+    const rates = (store = RateStore.open(ledger.path))
+    opened.push(() => rates.close())
+  }
+  const performer = await openPerformer(options, model, maxTokens, store)
+  const price = priceOf(options.provider, model, options.baseURL !== undefined, options.priceTable)
+  const pipeline = new Pipeline({
+    name: nameOf(options),
+    model,
+    performer,
+    price,
+    ...(ledger ? { ledger } : {}),
+    ...shared
+  })
+  opened.push(() => pipeline.close())
+  return pipeline
+}
+
+const nameOf = (options: CallOptions & { name?: string }): string =>
+  options.name ?? `${options.provider}:${modelName(options)}`
 
 const modelName = (options: CallOptions): string =>
   typeof options.model === 'string'
     ? options.model
     : ((options.model as { name?: string } | undefined)?.name ?? 'model')
 
-async function openPerformer(options: CallOptions, model: string, maxTokens: number): Promise<Performer> {
+async function openPerformer(
+  options: CallOptions,
+  model: string,
+  maxTokens: number,
+  store: RateStore | undefined
+): Promise<Performer> {
   if (options.provider === 'native') {
     if (typeof options.model !== 'string') return new NativePerformer(options.model!, model, false)
     const path = resolve(options.model)
@@ -85,6 +121,9 @@ async function openPerformer(options: CallOptions, model: string, maxTokens: num
   const settings: ChatSettings = {
     model,
     concurrency: options.concurrency ?? defaults.concurrency,
+    priority: options.priority ?? defaults.priority,
+    fallback: options.fallback !== undefined,
+    hedge: options.hedge ?? defaults.hedge,
     timeout: options.timeout ?? defaults.timeout,
     deadline: options.deadline ?? defaults.deadline,
     attempts: options.attempts ?? defaults.attempts,
@@ -95,10 +134,12 @@ async function openPerformer(options: CallOptions, model: string, maxTokens: num
   }
   const { provider: name, ...rest } = options
   const provider = await openProvider(name, { ...rest, model })
-  return new ChatPerformer(provider, settings, {
+  const where = {
     baseURL: options.baseURL ?? provider.baseURL,
     ...(options.extraBody ? { extraBody: options.extraBody } : {})
-  })
+  }
+  const { requestsPerMinute, tokensPerMinute } = options
+  return new ChatPerformer(provider, settings, where, { requestsPerMinute, tokensPerMinute, store })
 }
 
 /** Names a model by its content: one trained anew in the same place is another judge, one that was moved is the same. */
@@ -177,18 +218,7 @@ async function functionJudge(options: JudgeOptions): Promise<Judge> {
 
 /** A function is called afresh each time: it costs nothing, and may look at more than its input. */
 export class FunctionJudge implements Judge {
-  readonly metrics: JudgeMetrics = {
-    verdicts: 0,
-    unscored: 0,
-    cached: 0,
-    calls: 0,
-    retries: 0,
-    inputTokens: 0,
-    outputTokens: 0,
-    cost: 0,
-    inFlight: 0,
-    queued: 0
-  }
+  readonly metrics = emptyMetrics()
 
   constructor(
     readonly name: string,

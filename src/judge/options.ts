@@ -8,6 +8,7 @@ import { serverPresetNames, type ServerPresetName } from './providers/presets.js
 import { providersKnown } from './providers/registry.js'
 import { openaiApis, type OpenAIApi } from './providers/shared.js'
 import type { PromptTemplate } from './prompt.js'
+import { priorities, type Priority } from './schedule/queue.js'
 import type { Rubric } from './rubric.js'
 
 export type ProviderName = 'openai' | 'anthropic' | 'ollama' | 'openai_compatible' | 'native' | 'function'
@@ -44,8 +45,29 @@ export interface CallOptions {
   keepAlive?: string | number
   /** Fields added to each request's body as they are, e.g. `{ reasoning_effort: 'low' }`; part of the ledger's key. */
   extraBody?: Record<string, unknown>
-  /** Calls in flight at once, counted over all judges of the process that share server and key. */
+  /**
+   * Most calls in flight at once, counted over all judges of the process that share server and key; fewer where the
+   * server turns out to take fewer. Default 8.
+   */
   concurrency?: number
+  /**
+   * Most calls, and most tokens of prompts and replies, in any 60 s, counted over all judges of the process that share
+   * server and key, and over all processes that use the same ledger. Default: none beside what the server says itself.
+   */
+  requestsPerMinute?: number
+  tokensPerMinute?: number
+  /** Whose calls go first where they have to wait. Default `training`. */
+  priority?: Priority
+  /**
+   * Most second calls for ones that take longer than 95 % do, as a share of all calls, in [0, 1]: the first good reply
+   * counts, both are paid. Default 0: none.
+   */
+  hedge?: number
+  /**
+   * A judge that is asked where this one could not be (provider_error, timeout, rate_limited). Its verdicts name it
+   * (`judge`, flag `fallback`) and lie under its own key in the ledger. What it does not say itself is as above.
+   */
+  fallback?: FallbackOptions
   /** Milliseconds per call. */
   timeout?: number
   /** Milliseconds per verdict: calls, back-off and re-ask, without the time that it waits for a free place. */
@@ -63,6 +85,8 @@ export interface CallOptions {
   /** US dollars per million tokens, by model name; goes before the built-in table. */
   priceTable?: Record<string, Price>
 }
+
+export type FallbackOptions = Omit<CallOptions, 'fallback' | 'ledger'> & { name?: string }
 
 export interface JudgeOptions extends CallOptions {
   /** Shown in results and errors; default: provider and model. Not part of the ledger's key. */
@@ -84,6 +108,8 @@ export interface JudgeOptions extends CallOptions {
 
 export const defaults = {
   concurrency: 8,
+  priority: 'training' as const,
+  hedge: 0,
   timeout: 60_000,
   deadline: 120_000,
   attempts: 6,
@@ -95,9 +121,29 @@ export const defaults = {
   maxTokensReasoning: 1024
 }
 
+/** The fallback's options with what it has from the judge: everything but where it is and how much it may be asked. */
+export function fallbackOptions(options: CallOptions): CallOptions & { name?: string } {
+  const inherited: Partial<CallOptions> = {}
+  for (const name of [
+    'timeout',
+    'deadline',
+    'attempts',
+    'temperature',
+    'maxTokens',
+    'seed',
+    'logProbs',
+    'priority',
+    'ledger',
+    'priceTable'
+  ] as const) {
+    if (options[name] !== undefined) Object.assign(inherited, { [name]: options[name] })
+  }
+  return { ...inherited, ...options.fallback! }
+}
+
 /** Throws JUDGE_INVALID on an option of the wrong kind. */
 export function checkCallOptions(options: CallOptions): void {
-  const oneOf = (name: 'provider' | 'api' | 'preset', known: readonly string[]): void => {
+  const oneOf = (name: 'provider' | 'api' | 'preset' | 'priority', known: readonly string[]): void => {
     const value = options[name]
     if ((value === undefined && name !== 'provider') || known.includes(value as string)) return
     throw new AdjudgeError(
@@ -106,6 +152,7 @@ export function checkCallOptions(options: CallOptions): void {
     )
   }
   oneOf('provider', providersKnown())
+  oneOf('priority', priorities)
   oneOf('api', openaiApis)
   oneOf('preset', serverPresetNames)
   for (const [name, provider] of [
@@ -125,7 +172,7 @@ export function checkCallOptions(options: CallOptions): void {
     }
   }
   const positive = (
-    name: 'concurrency' | 'timeout' | 'deadline' | 'attempts' | 'maxTokens',
+    name: 'concurrency' | 'timeout' | 'deadline' | 'attempts' | 'maxTokens' | 'requestsPerMinute' | 'tokensPerMinute',
     integer: boolean
   ): void => {
     const value = options[name]
@@ -133,7 +180,7 @@ export function checkCallOptions(options: CallOptions): void {
     if (typeof value !== 'number' || !(value > 0) || (integer && !Number.isInteger(value))) {
       throw new AdjudgeError(
         'JUDGE_INVALID',
-        `judge: ${name} is ${String(value)}; expected a positive ${integer ? 'integer' : 'number of milliseconds'}`
+        `judge: ${name} is ${String(value)}; expected a positive ${integer ? 'integer' : name.endsWith('Minute') ? 'number' : 'number of milliseconds'}`
       )
     }
   }
@@ -142,13 +189,30 @@ export function checkCallOptions(options: CallOptions): void {
   positive('maxTokens', true)
   positive('timeout', false)
   positive('deadline', false)
+  positive('requestsPerMinute', false)
+  positive('tokensPerMinute', false)
   if (options.temperature !== undefined && !(options.temperature >= 0)) {
     throw new AdjudgeError('JUDGE_INVALID', `judge: temperature is ${options.temperature}; expected a number >= 0`)
   }
   if (options.logProbs !== undefined && options.logProbs !== 'auto' && options.logProbs !== 'never') {
     throw new AdjudgeError('JUDGE_INVALID', `judge: logProbs is ${String(options.logProbs)}; expected auto or never`)
   }
+  if (options.hedge !== undefined && !(options.hedge >= 0 && options.hedge <= 1)) {
+    throw new AdjudgeError('JUDGE_INVALID', `judge: hedge is ${options.hedge}; expected a share from 0 to 1`)
+  }
+  if (options.fallback !== undefined) checkFallback(options.fallback)
   if (options.provider !== 'function' && !options.model) {
     throw new AdjudgeError('JUDGE_INVALID', `judge: provider ${options.provider} needs a model`)
+  }
+}
+
+function checkFallback(fallback: FallbackOptions): void {
+  const problem = (text: string): AdjudgeError => new AdjudgeError('JUDGE_INVALID', `judge: fallback: ${text}`)
+  if (fallback.provider === 'function') throw problem('a function cannot stand in for a model')
+  if ('fallback' in fallback) throw problem('a fallback has no fallback of its own')
+  try {
+    checkCallOptions(fallback)
+  } catch (error) {
+    throw problem((error as Error).message.replace(/^judge: /, ''))
   }
 }

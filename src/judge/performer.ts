@@ -34,4 +34,8 @@ export interface Watch {
   called(): void
   retried(): void
   started(): void
+  /** A call had to wait for a rate limit or a pause. */
+  limited(): void
+  /** A second call was sent for one that is slow. */
+  hedged(): void
 }

@@ -1,10 +1,13 @@
 /** Question in, verdict out: ledger, work in flight, combination of the fields, cost, counters. */
 import { createHash } from 'node:crypto'
 import type { Ledger } from './ledger/ledger.js'
+import { emptyMetrics } from './metrics.js'
 import type { Performed, Performer } from './performer.js'
 import { costOf, type Price } from './prices.js'
 import { schemaOf, type Question } from './question.js'
-import type { JudgeMetrics, Verdict } from './types.js'
+import { telemetry } from './telemetry.js'
+import { VerdictCounters } from './telemetryCounters.js'
+import type { JudgeMetrics, UnscoredReason, Verdict } from './types.js'
 
 export interface PipelineOptions {
   name: string
@@ -12,24 +15,30 @@ export interface PipelineOptions {
   performer: Performer
   price: Price | null
   ledger?: Ledger
+  /** Asked where this one could not be. */
+  fallback?: Pipeline
+  /** Shared with the pipeline whose fallback this is. */
+  metrics?: JudgeMetrics
+}
+
+/** What another judge may mend; a refusal or an answer out of range is this judge's verdict. */
+const fallbackReasons = new Set<UnscoredReason | undefined>(['provider_error', 'timeout', 'rate_limited'])
+
+interface Answered {
+  verdict: Verdict
+  /** It was there before, or another caller asked for it. */
+  reused: boolean
 }
 
 export class Pipeline {
-  readonly metrics: JudgeMetrics = {
-    verdicts: 0,
-    unscored: 0,
-    cached: 0,
-    calls: 0,
-    retries: 0,
-    inputTokens: 0,
-    outputTokens: 0,
-    cost: 0,
-    inFlight: 0,
-    queued: 0
-  }
+  readonly metrics: JudgeMetrics
   private readonly working: Map<string, Promise<Verdict>>
+  private readonly counters: VerdictCounters
 
   constructor(private readonly options: PipelineOptions) {
+    const { name, model, performer } = options
+    this.metrics = options.metrics ?? emptyMetrics()
+    this.counters = new VerdictCounters(name, String(performer.identity.provider), model)
     this.working = options.ledger?.working ?? new Map<string, Promise<Verdict>>()
   }
 
@@ -38,26 +47,8 @@ export class Pipeline {
    * a verdict that is not durable must not be used.
    */
   async ask(question: Question, request: { id?: string; signal?: AbortSignal } = {}): Promise<Verdict> {
-    const key = this.keyOf(question)
-    const finish = (verdict: Verdict, reused: boolean): Verdict => this.count({ ...verdict, key }, request.id, reused)
-    for (;;) {
-      if (request.signal?.aborted) return finish(cancelled(), false)
-      const known = this.options.ledger?.get(key)
-      if (known) return finish(known.verdict, true)
-      const sibling = this.working.get(key)
-      if (!sibling) break
-      const verdict = await sibling
-      // The other caller gave up; this one did not.
-      if (verdict.reason === 'cancelled' && !request.signal?.aborted) continue
-      return finish(verdict, true)
-    }
-    const work = this.perform(question, key, request.signal)
-    this.working.set(key, work)
-    try {
-      return finish(await work, false)
-    } finally {
-      this.working.delete(key)
-    }
+    const { verdict, reused } = await this.answer(question, request.signal)
+    return this.count(verdict, request.id, reused)
   }
 
   /** Counts a verdict that was given without asking (an empty answer). */
@@ -67,6 +58,51 @@ export class Pipeline {
 
   async close(): Promise<void> {
     await this.options.performer.close()
+  }
+
+  /** The judge's own answer, or the fallback's. */
+  private async answer(question: Question, signal: AbortSignal | undefined): Promise<Answered> {
+    const { fallback } = this.options
+    if (!fallback) return this.own(question, signal)
+    // A run that goes on does not pay again for what the fallback answered.
+    const own = !this.has(question) && fallback.has(question) ? undefined : await this.own(question, signal)
+    if (own && !fallbackReasons.has(own.verdict.reason)) return own
+    const { verdict, reused } = await fallback.own(question, signal)
+    this.metrics.fallbacks++
+    const { name: by } = fallback.options
+    const reason = own?.verdict.reason
+    if (reason) telemetry.emit('fallback', () => ({ judge: this.options.name, by, reason }))
+    return { verdict: { ...verdict, judge: by, flags: [...verdict.flags, 'fallback'] }, reused }
+  }
+
+  private has(question: Question): boolean {
+    return this.options.ledger?.get(this.keyOf(question)) !== undefined
+  }
+
+  private async own(question: Question, signal: AbortSignal | undefined): Promise<Answered> {
+    const key = this.keyOf(question)
+    const finish = (verdict: Verdict, reused: boolean): Answered => {
+      this.counters.count(verdict, reused)
+      return { verdict: { ...verdict, key }, reused }
+    }
+    for (;;) {
+      if (signal?.aborted) return finish(cancelled(), false)
+      const known = this.options.ledger?.get(key)
+      if (known) return finish(known.verdict, true)
+      const sibling = this.working.get(key)
+      if (!sibling) break
+      const verdict = await sibling
+      // The other caller gave up; this one did not.
+      if (verdict.reason === 'cancelled' && !signal?.aborted) continue
+      return finish(verdict, true)
+    }
+    const work = this.perform(question, key, signal)
+    this.working.set(key, work)
+    try {
+      return finish(await work, false)
+    } finally {
+      this.working.delete(key)
+    }
   }
 
   private async perform(question: Question, key: string, signal: AbortSignal | undefined): Promise<Verdict> {
@@ -84,7 +120,9 @@ export class Pipeline {
       performed = await this.options.performer.perform(question, signal, {
         called: () => metrics.calls++,
         retried: () => metrics.retries++,
-        started: start
+        started: start,
+        limited: () => metrics.limited++,
+        hedged: () => metrics.hedged++
       })
       const verdict = verdictOf(question, performed, this.options.price)
       metrics.inputTokens += verdict.usage.inputTokens

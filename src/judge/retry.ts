@@ -1,4 +1,6 @@
 /** Which failures are worth another try, after how long, and until when. */
+import type { ReplyHeaders } from './providers/provider.js'
+import { dateOf } from './schedule/headers.js'
 import type { UnscoredReason } from './types.js'
 
 export interface Failure {
@@ -8,6 +10,9 @@ export interface Failure {
   detail: string
   /** Milliseconds that the server asked for. */
   retryAfter?: number
+  /** The HTTP status and headers, where the server answered. */
+  status?: number
+  headers?: ReplyHeaders
 }
 
 const connectionCodes = new Set([
@@ -31,22 +36,15 @@ export function classify(error: unknown, timedOut: boolean, timeout: number): Fa
   const status = statusOf(error)
   const detail = messageOf(error)
   if (status !== undefined) {
-    const retryAfter = retryAfterOf(headersOf(error))
-    const wait = retryAfter === undefined ? {} : { retryAfter }
     const headers = headersOf(error)
-    if (headers?.get('x-should-retry') === 'false') return { kind: 'fatal', reason: 'provider_error', detail }
-    if (status === 429) {
-      // Money that is spent does not come back by waiting.
-      if (/insufficient_quota|billing/i.test(detail)) return { kind: 'fatal', reason: 'rate_limited', detail }
-      return { kind: 'retry', reason: 'rate_limited', detail, ...wait }
+    const retryAfter = retryAfterOf(headers)
+    return {
+      ...verdictOn(status, headers, detail),
+      detail,
+      status,
+      ...(headers ? { headers } : {}),
+      ...(retryAfter === undefined ? {} : { retryAfter })
     }
-    if (status === 502 || status === 503 || status === 504) {
-      return { kind: 'connection', reason: 'provider_error', detail, ...wait }
-    }
-    if (status === 408 || status === 409 || status === 425 || status >= 500) {
-      return { kind: 'retry', reason: 'provider_error', detail, ...wait }
-    }
-    return { kind: 'fatal', reason: 'provider_error', detail }
   }
   const code = codeOf(error)
   if (code === 'ETIMEDOUT' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
@@ -66,6 +64,20 @@ export function classify(error: unknown, timedOut: boolean, timeout: number): Fa
   return { kind: 'fatal', reason: 'provider_error', detail }
 }
 
+function verdictOn(
+  status: number,
+  headers: ReplyHeaders | undefined,
+  detail: string
+): Pick<Failure, 'kind' | 'reason'> {
+  const reason = status === 429 ? 'rate_limited' : 'provider_error'
+  if (headers?.get('x-should-retry') === 'false') return { kind: 'fatal', reason: 'provider_error' }
+  // Money that is spent does not come back by waiting.
+  if (status === 429 && /insufficient_quota|billing/i.test(detail)) return { kind: 'fatal', reason }
+  if (status === 502 || status === 503 || status === 504) return { kind: 'connection', reason }
+  const again = status === 408 || status === 409 || status === 425 || status === 429 || status >= 500
+  return { kind: again ? 'retry' : 'fatal', reason }
+}
+
 /** Full jitter (a random share of an exponential ceiling), never before the server's own time. Milliseconds. */
 export function backOff(failure: Failure, attempt: number, random: () => number = Math.random): number {
   const cap = failure.kind === 'connection' ? 5_000 : 30_000
@@ -73,11 +85,8 @@ export function backOff(failure: Failure, attempt: number, random: () => number 
   return failure.retryAfter === undefined ? Math.max(50, jitter) : failure.retryAfter + random() * 250
 }
 
-/** `retry-after-ms`, or `retry-after` in seconds or as a date. */
-export function retryAfterOf(
-  headers: { get(name: string): string | null } | undefined,
-  now = Date.now()
-): number | undefined {
+/** `retry-after-ms`, or `retry-after` in seconds or as a date (by the server's own clock, where it tells it). */
+export function retryAfterOf(headers: ReplyHeaders | undefined, now = Date.now()): number | undefined {
   if (!headers) return undefined
   const milliseconds = Number(headers.get('retry-after-ms') ?? NaN)
   if (milliseconds >= 0) return milliseconds
@@ -86,7 +95,7 @@ export function retryAfterOf(
   const seconds = Number(value)
   if (seconds >= 0) return seconds * 1000
   const date = Date.parse(value)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - (dateOf(headers) ?? now))
 }
 
 interface ErrorShape {
@@ -103,9 +112,11 @@ function statusOf(error: unknown): number | undefined {
   return typeof status === 'number' ? status : typeof snake === 'number' ? snake : undefined
 }
 
-function headersOf(error: unknown): { get(name: string): string | null } | undefined {
+function headersOf(error: unknown): ReplyHeaders | undefined {
   const headers = ((error ?? {}) as ErrorShape).headers
-  return typeof (headers as Headers | undefined)?.get === 'function' ? (headers as Headers) : undefined
+  return typeof (headers as Partial<ReplyHeaders> | undefined)?.get === 'function'
+    ? (headers as ReplyHeaders)
+    : undefined
 }
 
 function codeOf(error: unknown): string | undefined {

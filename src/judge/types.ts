@@ -51,7 +51,8 @@ export type UnscoredReason =
   | 'function_error'
   | 'low_mass'
 
-export type VerdictFlag = 'truncated' | 'repaired' | 'refused' | 'reasked' | 'low_mass' | 'injected' | 'cached'
+export type VerdictFlag =
+  'truncated' | 'repaired' | 'refused' | 'reasked' | 'low_mass' | 'injected' | 'cached' | 'hedged' | 'fallback'
 
 export interface Usage {
   inputTokens: number
@@ -83,6 +84,8 @@ export interface Verdict {
   latency: number
   attempts: number
   flags: VerdictFlag[]
+  /** Who judged, where it was not the judge that was asked but its fallback. */
+  judge?: string
   /** Ledger key, where a ledger is in use. */
   key?: string
 }
@@ -117,4 +120,10 @@ export interface JudgeMetrics {
   /** Calls in flight and verdicts waiting. */
   inFlight: number
   queued: number
+  /** Calls that had to wait for a rate limit or a pause. */
+  limited: number
+  /** Second calls that were sent for slow ones. */
+  hedged: number
+  /** Verdicts that came from the fallback judge. */
+  fallbacks: number
 }
