@@ -1,44 +1,17 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createJudge, priceOf, probeProvider, type Rubric } from '../../src/judge/index.js'
+import { createJudge, priceOf, probeProvider, registerProvider, type Rubric } from '../../src/judge/index.js'
 import { backOff, classify, retryAfterOf } from '../../src/judge/retry.js'
+import { record, type Recorded, type Recorder, type Told } from './recorder.js'
 
 const rubric: Rubric = { aim: 'Replies', scale: { low: 1, high: 5 } }
 const input = { messages: [{ role: 'user' as const, content: 'Hello?' }], completion: 'Hi.' }
 
-interface Seen {
-  url: string
-  headers: Record<string, unknown>
-  body: Record<string, unknown>
-}
+let server: Recorder | undefined
+afterEach(() => server?.close())
 
-let server: Server | undefined
-afterEach(() => {
-  server?.closeAllConnections()
-  server?.close()
-})
-
-async function serve(
-  answer: (seen: Seen, index: number) => { status?: number; headers?: Record<string, string>; body: unknown }
-): Promise<{ url: string; seen: Seen[] }> {
-  const seen: Seen[] = []
-  server = createServer((request, response) => {
-    let text = ''
-    request.on('data', (chunk: Buffer) => (text += chunk.toString()))
-    request.on('end', () => {
-      seen.push({
-        url: request.url!,
-        headers: request.headers,
-        body: JSON.parse(text || '{}') as Record<string, unknown>
-      })
-      const { status = 200, headers = {}, body } = answer(seen.at(-1)!, seen.length - 1)
-      response.writeHead(status, { 'content-type': 'application/json', ...headers })
-      response.end(JSON.stringify(body))
-    })
-  })
-  await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve))
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen }
+async function serve(answer: (request: Recorded, index: number) => Told): Promise<{ url: string; seen: Recorded[] }> {
+  server = await record(answer)
+  return server
 }
 
 describe('anthropic', () => {
@@ -57,7 +30,7 @@ describe('anthropic', () => {
     const { url, seen } = await serve(() => ({ body: reply([{ type: 'text', text: '{"score": 5}' }]) }))
     const judge = await createJudge({ provider: 'anthropic', model: 'test', baseURL: url, apiKey: 'secret', rubric })
     expect(await judge.scoreOne(input)).toMatchObject({ score: 5, usage: { inputTokens: 80, outputTokens: 5 } })
-    expect(seen[0].url).toBe('/v1/messages')
+    expect(seen[0].path).toBe('/v1/messages')
     expect(JSON.stringify(seen[0].headers)).toContain('secret')
     expect(seen[0].body).toMatchObject({ system: expect.stringContaining('strict and fair') as string })
     expect(seen[0].body).toHaveProperty('output_config.format.type', 'json_schema')
@@ -115,7 +88,7 @@ describe('ollama', () => {
     expect(verdict.score).toBeCloseTo(4.25, 6)
     expect(verdict).toMatchObject({ cost: 0, usage: { inputTokens: 9, outputTokens: 1 } })
     expect(seen[0]).toMatchObject({
-      url: '/api/chat',
+      path: '/api/chat',
       body: { think: false, stream: false, options: { temperature: 0, seed: 0, num_ctx: 8192 } }
     })
     expect(seen[0].body.format).toHaveProperty('properties.score')
@@ -131,6 +104,105 @@ describe('ollama', () => {
     const judge = await createJudge({ provider: 'ollama', model: 'test', baseURL: url, rubric })
     expect(await judge.scoreOne(input)).toMatchObject({ score: 3, attempts: 2 })
   })
+})
+
+describe('decisions', () => {
+  const score = (probabilities: number[]): object => ({
+    type: 'score',
+    name: 'score',
+    probabilities: probabilities.map((probability, value) => ({ label: String(value + 1), value, probability }))
+  })
+
+  it('give the expectation over the scale, without parsing anything', async () => {
+    const { url, seen } = await serve(() => ({
+      body: { answers: [score([0, 0, 0.25, 0.5, 0.25])], usage: { input_tokens: 20, output_tokens: 0 } }
+    }))
+    const judge = await createJudge({ provider: 'openai', api: 'decisions', model: 'test', baseURL: url, rubric })
+    const verdict = await judge.scoreOne(input)
+    expect(verdict).toMatchObject({ score: 4, mass: 1, distribution: { 3: 0.25, 4: 0.5, 5: 0.25 }, flags: [] })
+    expect(seen[0].path).toBe('/decisions')
+  })
+
+  it('that are refused or incomplete are unscored', async () => {
+    const told = [[{ type: 'refusal', name: 'score' }], [], [score([1, 0])], [{ type: 'predicate', probability: 1 }]]
+    const { url } = await serve((_, index) => ({ body: { answers: told[Math.min(index, 3)] } }))
+    const judge = await createJudge({ provider: 'openai', api: 'decisions', model: 'test', baseURL: url, rubric })
+    expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason: 'refusal' })
+    expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason: 'unparseable' })
+    expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason: 'unparseable' })
+  })
+
+  it('want a short scale and no reasoning', async () => {
+    const open = (scale: Rubric['scale'], reasoning: 'none' | 'before' = 'none') =>
+      createJudge({
+        provider: 'openai',
+        api: 'decisions',
+        model: 'm',
+        baseURL: 'http://x',
+        rubric: { aim: 'x', scale, reasoning }
+      })
+    await expect(open({ low: 0, high: 10 })).rejects.toThrow(/at most 10 steps for score/)
+    await expect(open({ low: 1, high: 5 }, 'before')).rejects.toThrow(/reasoning: none/)
+  })
+})
+
+describe('a provider of one’s own', () => {
+  it('is a format over HTTP, or calls by itself', async () => {
+    const { url, seen } = await serve(({ headers }) => ({ body: headers['x-key'] === 'k' ? { grade: 4 } : {} }))
+    registerProvider('formatted', ({ model, baseURL, apiKey }) => ({
+      name: 'formatted',
+      baseURL: baseURL!,
+      ownServer: true,
+      headers: { 'x-key': apiKey! },
+      secrets: [],
+      request: ({ messages }) => ({ path: '/grade', body: JSON.stringify({ model, turns: messages.length }) }),
+      read: (reply) => ({
+        text: JSON.stringify({ score: (reply as { grade: number }).grade }),
+        usage: { inputTokens: 1, outputTokens: 2 },
+        finishReason: 'stop'
+      })
+    }))
+    registerProvider('calling', () => ({
+      name: 'calling',
+      limitKey: 'calling',
+      call: () =>
+        Promise.resolve({ text: '{"score": 2}', usage: { inputTokens: 0, outputTokens: 0 }, finishReason: 'stop' })
+    }))
+    const formatted = await createJudge({ provider: 'formatted', model: 'm', baseURL: url, apiKey: 'k', rubric })
+    expect(await formatted.scoreOne(input)).toMatchObject({ score: 4, usage: { inputTokens: 1, outputTokens: 2 } })
+    expect(seen[0]).toMatchObject({ path: '/grade', body: { model: 'm', turns: 2 } })
+    expect(await (await createJudge({ provider: 'calling', model: 'm', rubric })).scoreOne(input)).toMatchObject({
+      score: 2
+    })
+  })
+
+  it('needs a name of its own', () => {
+    for (const name of ['openai', 'native', 'function', 'a b']) {
+      expect(() => registerProvider(name, () => Promise.reject(new Error()))).toThrow(/registerProvider/)
+    }
+  })
+})
+
+it('sends extra fields along, which are part of the ledger’s key', async () => {
+  const { url, seen } = await serve(() => ({ body: { choices: [{ message: { content: '{"score": 3}' } }] } }))
+  const ask = async (extraBody?: Record<string, unknown>): Promise<string | undefined> => {
+    const options = { provider: 'openai', model: 'm', baseURL: url, rubric, ...(extraBody ? { extraBody } : {}) }
+    return (await (await createJudge(options)).scoreOne(input)).key
+  }
+  const keys = [await ask(), await ask({ reasoning_effort: 'low' }), await ask({ reasoning_effort: 'high' })]
+  expect(new Set(keys).size).toBe(3)
+  expect(seen[1].body.reasoning_effort).toBe('low')
+})
+
+it('takes an error in a reply of status 200 for what it is', async () => {
+  const { url } = await serve((_, index) => ({
+    body:
+      index === 0
+        ? { error: { code: 502, message: 'Provider returned error' } }
+        : { choices: [{ message: { content: '{"score": 3}' } }] }
+  }))
+  const judge = await createJudge({ provider: 'openai_compatible', model: 'm', baseURL: url, rubric })
+  expect(await judge.scoreOne(input)).toMatchObject({ score: 3, attempts: 2 })
 })
 
 describe('what is wrong with the options', () => {
@@ -150,6 +222,15 @@ describe('what is wrong with the options', () => {
       /concurrency is 0/
     )
     await expect(createJudge({ provider: 'openai', model: 'x' })).rejects.toThrow(/rubric is missing/)
+    await expect(createJudge({ provider: 'ollama', model: 'x', rubric, api: 'responses' })).rejects.toThrow(
+      /api is an option of provider openai, not of ollama/
+    )
+    await expect(
+      createJudge({ provider: 'openai_compatible', model: 'x', rubric, preset: 'vlm' as 'vllm' })
+    ).rejects.toThrow(/preset is "vlm"; expected one of vllm/)
+    await expect(createJudge({ provider: 'openai', model: 'x', rubric, baseURL: 'localhost:8000' })).rejects.toThrow(
+      /expected http:\/\/ or https:\/\//
+    )
   })
 })
 
