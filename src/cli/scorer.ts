@@ -9,11 +9,14 @@ import {
   createJudge,
   probeProvider,
   providerNames,
+  serverPresetNames,
   type JudgeInput,
   type JudgeOptions,
   type ProviderName,
+  type ServerPresetName,
   type Verdict
 } from '../judge/index.js'
+import { secretNamed } from '../judge/secrets.js'
 import { errorColors } from './colors.js'
 import { positiveInteger } from './numbers.js'
 
@@ -23,6 +26,7 @@ export interface ScorerOptions {
   function?: string
   provider: string
   model?: string
+  preset?: string
   baseUrl?: string
   apiKeyEnv?: string
   concurrency?: number
@@ -39,7 +43,8 @@ export const addScorerOptions = (command: Command, modelFlag = '--model'): Comma
     .option('--rubric <file>', 'judge by this rubric (YAML)')
     .option('--grader <file>', "score by this grader (YAML or JSON, OpenAI's shape)")
     .option('--function <file>', 'score by the default export of this module')
-    .option('--provider <name>', 'openai, anthropic, ollama or native', 'openai')
+    .option('--provider <name>', 'openai, anthropic, ollama, openai_compatible or native', 'openai')
+    .option('--preset <name>', `for openai_compatible: ${serverPresetNames.join(', ')}`)
     .option(`${modelFlag} <name>`, "the judge's model; for native a model folder or a GGUF file")
     .option('--base-url <url>', "a server with the provider's wire format")
     .option('--api-key-env <name>', 'the environment variable that holds the key')
@@ -55,6 +60,7 @@ export async function openScorer(options: ScorerOptions, ledger: string): Promis
     provider: options.provider as ProviderName,
     ledger,
     ...(options.model === undefined ? {} : { model: options.model }),
+    ...(options.preset === undefined ? {} : { preset: options.preset as ServerPresetName }),
     ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl }),
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.apiKeyEnv === undefined ? {} : { apiKey: keyFrom(options.apiKeyEnv) })
@@ -75,7 +81,7 @@ export async function openScorer(options: ScorerOptions, ledger: string): Promis
 /** Only a warning: verdicts may be in the ledger, and a server may be on its way up. */
 async function warnUnreachable(
   options: ScorerOptions,
-  calls: { provider: ProviderName; baseURL?: string }
+  calls: { provider: ProviderName; baseURL?: string; preset?: ServerPresetName }
 ): Promise<void> {
   if (options.rubric === undefined || !providerNames.includes(calls.provider)) return
   const { reachable, detail } = await probeProvider(calls)
@@ -100,7 +106,7 @@ async function graderScorer(file: string, calls: Partial<JudgeOptions>): Promise
 }
 
 function keyFrom(variable: string): string {
-  const key = process.env[variable]
+  const key = secretNamed(variable)
   if (!key) throw new AdjudgeError('JUDGE_INVALID', `--api-key-env names ${variable}, which is not set`)
   return key
 }

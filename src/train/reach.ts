@@ -1,24 +1,26 @@
 /** Whether the judges' servers answer at all, before a run depends on them. */
 import { AdjudgeError } from '../errors.js'
-import { probeProvider, type ProviderName } from '../judge/index.js'
+import { probeProvider, type ProviderName, type ServerPresetName } from '../judge/index.js'
 import type { RewardConfig } from './schema.js'
 
 interface Server {
   reward: string
   provider: ProviderName
   baseURL?: string
+  preset?: ServerPresetName
 }
 
 function serverOf({ name, judge, grader }: RewardConfig): Server[] {
   const asks =
     judge ?? (/^(score|label)_model$/.test(grader?.type ?? '') ? (grader as Record<string, unknown>) : undefined)
   if (!asks) return []
-  const { provider = 'openai', base_url: baseURL } = asks
+  const { provider = 'openai', base_url: baseURL, preset } = asks as Record<string, unknown>
   return [
     {
       reward: name,
       provider: provider as ProviderName,
-      ...(typeof baseURL === 'string' ? { baseURL } : {})
+      ...(typeof baseURL === 'string' ? { baseURL } : {}),
+      ...(typeof preset === 'string' ? { preset: preset as ServerPresetName } : {})
     }
   ]
 }

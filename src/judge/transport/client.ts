@@ -28,6 +28,7 @@ export class HttpClient {
   private readonly origin: string
   private readonly prefix: string
   private readonly headers: Record<string, string>
+  private readonly bodyHeaders: Record<string, string>
   private readonly redact: (text: string) => string
   private readonly server: OpenOrigin
 
@@ -43,21 +44,19 @@ export class HttpClient {
       'user-agent': 'adjudge',
       ...options.headers
     }
+    this.bodyHeaders = { 'content-type': 'application/json', ...this.headers }
     this.redact = redactor(options.secrets ?? [])
     this.server = openOrigin(this.origin, options.connections ?? 8)
   }
 
   /** Throws HttpError on any status but 2xx; else what `exchange` throws. */
   async send(call: Call): Promise<Reply> {
+    const headers = call.body === undefined ? this.headers : this.bodyHeaders
     const reply = await exchange(this.server.dispatcher, {
       origin: this.origin,
       path: this.prefix + call.path,
       method: call.method ?? (call.body === undefined ? 'GET' : 'POST'),
-      headers: {
-        ...this.headers,
-        ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...call.headers
-      },
+      headers: call.headers ? { ...headers, ...call.headers } : headers,
       ...(call.body === undefined ? {} : { body: call.body }),
       ...(call.signal ? { signal: call.signal } : {})
     })
