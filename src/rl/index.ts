@@ -52,18 +52,17 @@ export {
   type UpgoOptions,
   type VtraceOptions
 } from './returns.js'
+export { repetitionPenalty, type RepetitionCall, type RepetitionInput, type RepetitionOptions } from './repetition.js'
 export {
   clipRewards,
   completionLengths,
   lengthPenalty,
   overlongPenalty,
   relativeLengthReward,
-  repetitionPenalty,
   shapeRewards,
   truncationPenalty,
   type LengthOptions,
   type OverlongOptions,
-  type RepetitionOptions,
   type RewardShaping,
   type RewardShapingInput
 } from './rewardShaping.js'

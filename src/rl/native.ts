@@ -9,7 +9,7 @@ export interface RlKernels extends PreferenceKernels, CorrectionKernels {
   rlVtrace(rule: object): NativeKernel
   rlRetrace(rule: object): NativeKernel
   rlUpgo(rule: object): NativeKernel
-  rlRepeatedShare(rule: { size: number }, input: { tokens: Int32Array; cuSeqlens: Int32Array }): Float64Array
+  rlRepetitionPenalty(rule: { size: number; factor: number }): NativeKernel
   rlPolicyLoss(rule: object): NativeKernel
   rlExactObjective(rule: object): NativeKernel
   rlLogitsStatistics(rule: object): NativeKernel

@@ -3,7 +3,8 @@
  * repetition and truncation. NaN is an unscored completion and stays NaN everywhere.
  */
 import { AdjudgeError } from '../errors.js'
-import { callKernel, checkLength, covered } from './kernels.js'
+import { checkLength, covered } from './kernels.js'
+import { repetitionPenalty, type RepetitionOptions } from './repetition.js'
 import type { RewardStatistics } from './rewardStatistics.js'
 import type { FloatArray } from './types.js'
 
@@ -124,33 +125,6 @@ export function relativeLengthReward(
     }
   }
   return rewards
-}
-
-export interface RepetitionOptions {
-  /** Tokens of an n-gram. Default 3. */
-  size?: number
-  /** What a completion of nothing but repetition approaches. Default 1. */
-  factor?: number
-}
-
-/**
- * −factor · (1 − different n-grams / all n-grams) of each completion's token ids (Yeo et al. 2025, arXiv 2502.03373,
- * appendix C.2); 0 for a completion shorter than an n-gram.
- * @param tokens packed token ids; cuSeqlens: [completions + 1], their boundaries.
- * @returns [completions], 0 or less: to be added to the rewards.
- * @throws AdjudgeError `ARGUMENT_INVALID` for numbers out of range and lengths that disagree.
- */
-export function repetitionPenalty(
-  tokens: Int32Array,
-  cuSeqlens: Int32Array,
-  options: RepetitionOptions = {}
-): Float64Array {
-  const { size = 3, factor = 1 } = options
-  need(whole(size, 1), 'size', size, 'a whole number of at least 1')
-  need(finite(factor, 0), 'factor', factor, 'a number of at least 0')
-  checkLength('tokens', tokens, covered('cuSeqlens', cuSeqlens), 'the last of cuSeqlens')
-  const shares = callKernel((kernels) => kernels.rlRepeatedShare({ size }, { tokens, cuSeqlens }))
-  return shares.map((share) => (share === 0 ? 0 : -factor * share))
 }
 
 /**
