@@ -1,6 +1,7 @@
 /** score_model and label_model: a model answers the grader's own prompt. */
 import { AdjudgeError } from '../errors.js'
-import { openCaller, type Caller } from '../judge/create.js'
+import { openCaller } from '../judge/create.js'
+import type { Caller } from '../judge/pipeline.js'
 import { neutralise } from '../judge/fence.js'
 import type { CallOptions, ProviderName } from '../judge/options.js'
 import { checkCallOptions, providerNames } from '../judge/options.js'

@@ -148,6 +148,9 @@ class Conversation {
       if (reply.finishReason === 'length') {
         throw new Stop('truncated', `the reply was cut after ${this.settings.maxTokens} tokens; raise maxTokens`)
       }
+      if (ask > 0 && this.question.partial && Object.keys(parsed.answers ?? {}).length > 0) {
+        return { answers: this.expectations(parsed.answers!, reply) }
+      }
       if (ask > 0) throw new Stop(parsed.reason, `${parsed.error} Reply: ${reply.text.slice(0, 200)}`)
       this.flags.add('reasked')
       messages.push(
@@ -168,7 +171,8 @@ class Conversation {
     const text = reply.tokens.map(({ token }) => token).join('')
     const result: Answers = {}
     for (const field of this.question.fields) {
-      const written = answers[field.name]
+      const written = answers[field.name] as Answers[string] | undefined
+      if (!written) continue
       const spread = spreadAt(field, text, reply.tokens)
       if (!spread) result[field.name] = written
       else if (spread.mass >= leastMass) result[field.name] = answerFrom(field, spread)

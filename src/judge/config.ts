@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { Type, type Static } from '@sinclair/typebox'
 import { AdjudgeError } from '../errors.js'
+import { ModeSchema } from './modes/index.js'
 import type { JudgeOptions } from './options.js'
 import { serverPresetNames } from './providers/presets.js'
 import { openaiApis } from './providers/shared.js'
@@ -59,6 +60,7 @@ export const JudgeConfigSchema = Type.Object(
     ...callFields,
     rubric: Type.Optional(Type.Union([Type.String({ minLength: 1 }), RubricSchema])),
     function: Type.Optional(Type.String({ minLength: 1, description: 'a module file' })),
+    mode: Type.Optional(ModeSchema),
     reasoning: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('before')])),
     prompt: Type.Optional(
       Type.Object({ system: Type.Optional(Type.String()), user: Type.String() }, { additionalProperties: false })

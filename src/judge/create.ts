@@ -4,22 +4,23 @@ import { createReadStream, readdirSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { AdjudgeError } from '../errors.js'
 import { ChatPerformer, type ChatSettings } from './chat.js'
-import { visibleAnswer } from './fence.js'
-import { loadFunction, runFunction, type JudgeFunction } from './function.js'
+import { loadFunction } from './function.js'
+import { FunctionJudge } from './functionJudge.js'
 import { Ledger } from './ledger/ledger.js'
-import { emptyMetrics } from './metrics.js'
 import { checkFields } from './fields.js'
+import { emptyMetrics } from './metrics.js'
 import { checkCallOptions, defaults, fallbackOptions, type CallOptions, type JudgeOptions } from './options.js'
 import type { Performer } from './performer.js'
-import { Pipeline, type PipelineOptions } from './pipeline.js'
+import { Pipeline, type Caller, type PipelineOptions } from './pipeline.js'
 import { priceOf } from './prices.js'
-import { checkTemplate, fieldsOf, renderQuestion, type PromptTemplate } from './prompt.js'
+import { modeOf } from './modes/index.js'
+import { checkTemplate } from './prompt.js'
 import { NativePerformer, type NativeScorer } from './providers/native.js'
 import { openProvider } from './providers/registry.js'
+import { RubricJudge } from './rubricJudge.js'
+import { checkRubric, loadRubric } from './rubric.js'
 import { RateStore } from './schedule/store.js'
-import { checkRubric, loadRubric, type Rubric } from './rubric.js'
-import { scoreInOrder } from './stream.js'
-import type { Judge, JudgeInput, JudgeMetrics, ScoreOptions, Verdict } from './types.js'
+import type { Judge } from './types.js'
 
 /**
  * A judge over a provider, a model of this engine, or a function. Loads what it needs but calls nothing yet.
@@ -31,19 +32,19 @@ export async function createJudge(options: JudgeOptions): Promise<Judge> {
   if (options.rubric === undefined) throw new AdjudgeError('JUDGE_INVALID', 'judge: rubric is missing')
   const rubric = typeof options.rubric === 'string' ? loadRubric(options.rubric) : checkRubric(options.rubric)
   const reasoning = options.reasoning ?? rubric.reasoning ?? 'none'
-  if (options.prompt) checkTemplate(options.prompt)
+  const mode = modeOf(options.mode, rubric)
+  mode.check?.(rubric)
+  if (options.prompt) checkTemplate(options.prompt, mode.name)
   for (const asked of options.fallback ? [options, options.fallback] : [options]) {
-    checkFields(asked, fieldsOf(rubric), reasoning === 'before')
+    checkFields(asked, mode.fields?.(rubric) ?? [], reasoning === 'before')
   }
   const caller = await openCaller(options, reasoning === 'before' ? defaults.maxTokensReasoning : defaults.maxTokens)
-  return new RubricJudge(caller, rubric, reasoning, options.prompt, options.emptyAnswer ?? 'low')
-}
-
-/** A pipeline with what must be closed after it. Graders ask their own questions through it. */
-export interface Caller {
-  name: string
-  pipeline: Pipeline
-  close(): Promise<void>
+  return new RubricJudge(caller, mode, {
+    rubric,
+    reasoning,
+    emptyAnswer: options.emptyAnswer ?? 'low',
+    ...(options.prompt ? { template: options.prompt } : {})
+  })
 }
 
 export async function openCaller(
@@ -156,53 +157,6 @@ async function weightsOf(path: string): Promise<string> {
   return `sha256:${hash.digest('hex')}`
 }
 
-class RubricJudge implements Judge {
-  readonly name: string
-  readonly metrics: JudgeMetrics
-
-  constructor(
-    private readonly caller: Caller,
-    private readonly rubric: Rubric,
-    private readonly reasoning: 'none' | 'before',
-    private readonly template: PromptTemplate | undefined,
-    private readonly emptyAnswer: 'low' | 'unscored'
-  ) {
-    this.name = caller.name
-    this.metrics = caller.pipeline.metrics
-  }
-
-  async scoreOne(input: JudgeInput, options: ScoreOptions = {}): Promise<Verdict> {
-    if (visibleAnswer(input.completion) === '') return this.caller.pipeline.given(this.emptyVerdict(), input.id)
-    const question = renderQuestion(this.rubric, input, {
-      reasoning: this.reasoning,
-      ...(this.template ? { template: this.template } : {})
-    })
-    return this.caller.pipeline.ask(question, {
-      ...(input.id === undefined ? {} : { id: input.id }),
-      ...(options.signal ? { signal: options.signal } : {})
-    })
-  }
-
-  score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict> {
-    return scoreInOrder(inputs, (input) => this.scoreOne(input, options))
-  }
-
-  scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]> {
-    return Promise.all(inputs.map((input) => this.scoreOne(input, options)))
-  }
-
-  close(): Promise<void> {
-    return this.caller.close()
-  }
-
-  private emptyVerdict(): Verdict {
-    const common = { usage: { inputTokens: 0, outputTokens: 0 }, cost: 0, latency: 0, attempts: 0, flags: [] }
-    return this.emptyAnswer === 'unscored'
-      ? { score: null, reason: 'empty_answer', detail: 'the answer is empty or ends inside its reasoning', ...common }
-      : { score: this.rubric.scale.low, rationale: 'The answer is empty or ends inside its reasoning.', ...common }
-  }
-}
-
 async function functionJudge(options: JudgeOptions): Promise<Judge> {
   const given = options.function
   if (given === undefined) {
@@ -214,37 +168,4 @@ async function functionJudge(options: JudgeOptions): Promise<Judge> {
     judge,
     options.timeout
   )
-}
-
-/** A function is called afresh each time: it costs nothing, and may look at more than its input. */
-export class FunctionJudge implements Judge {
-  readonly metrics = emptyMetrics()
-
-  constructor(
-    readonly name: string,
-    private readonly judge: JudgeFunction,
-    private readonly timeout = defaults.timeout
-  ) {}
-
-  async scoreOne(input: JudgeInput, options: ScoreOptions = {}): Promise<Verdict> {
-    this.metrics.calls++
-    this.metrics.inFlight++
-    const verdict = await runFunction(this.judge, input, { ...options, timeout: this.timeout })
-    this.metrics.inFlight--
-    this.metrics.verdicts++
-    if (verdict.score === null) this.metrics.unscored++
-    return verdict
-  }
-
-  score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict> {
-    return scoreInOrder(inputs, (input) => this.scoreOne(input, options))
-  }
-
-  scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]> {
-    return Promise.all(inputs.map((input) => this.scoreOne(input, options)))
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve()
-  }
 }

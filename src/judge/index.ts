@@ -1,5 +1,19 @@
 /** The judge's public face. */
-export { createJudge, FunctionJudge, openCaller, type Caller } from './create.js'
+export { BaseJudge } from './baseJudge.js'
+export { createJudge, openCaller } from './create.js'
+export type { Caller } from './pipeline.js'
+export { FunctionJudge } from './functionJudge.js'
+export { bradleyTerry, type Game, type Ratings } from './modes/bradleyTerry.js'
+export {
+  modeNames,
+  type GroupOptions,
+  type Mode,
+  type ModeContext,
+  type ModeName,
+  type ModeOptions,
+  type TournamentOptions
+} from './modes/index.js'
+export type { Answers, Combined, Field, FieldAnswer, Question } from './question.js'
 export { loadFunction, runFunction, type FunctionInput, type FunctionOutput, type JudgeFunction } from './function.js'
 export { judgeOptionsFrom, JudgeConfigSchema, type JudgeConfig } from './config.js'
 export { Ledger, ledgerFormat, type LedgerRecord, type LedgerStats } from './ledger/ledger.js'

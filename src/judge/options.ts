@@ -3,6 +3,8 @@ import { AdjudgeError } from '../errors.js'
 import type { Ledger } from './ledger/ledger.js'
 import type { JudgeFunction } from './function.js'
 import type { Price } from './prices.js'
+import type { ModeName, ModeOptions } from './modes/index.js'
+import type { Mode } from './modes/mode.js'
 import type { NativeScorer } from './providers/native.js'
 import { serverPresetNames, type ServerPresetName } from './providers/presets.js'
 import { providersKnown } from './providers/registry.js'
@@ -97,6 +99,12 @@ export interface JudgeOptions extends CallOptions {
   function?: string | JudgeFunction
   /** Overrides the rubric's `reasoning`. */
   reasoning?: 'none' | 'before'
+  /**
+   * How answers are judged: `pointwise` (default), `checklist`, `label` (default where the rubric has labels),
+   * `reference`, `pairwise` (against the reference), `group` (all answers to a prompt in one call), `tournament` (each
+   * against each); with options as `{ type: 'group', chunk: 8 }`; or a mode of your own.
+   */
+  mode?: ModeName | ModeOptions | Mode
   /** Replaces the built-in prompt (`{{ prompt }}`, `{{ answer }}`, `{{ rubric }}`, …; see prompt.ts). */
   prompt?: PromptTemplate
   /**

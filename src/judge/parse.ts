@@ -4,8 +4,8 @@ import { readTolerantObject } from './tolerantJson.js'
 
 export type Parsed =
   | { ok: true; answers: Answers; rationale?: string; repaired: boolean }
-  /** `error` is written to be shown to the judge when it is asked again. */
-  | { ok: false; reason: 'unparseable' | 'out_of_range'; error: string }
+  /** `error` is written to be shown to the judge when it is asked again; `answers`: what was right nevertheless. */
+  | { ok: false; reason: 'unparseable' | 'out_of_range'; error: string; answers?: Answers }
 
 /** `text` as the provider returned it; one that was `cut` at the token limit gives only values that are surely whole. */
 export function parseReply(text: string, fields: Field[], cut = false): Parsed {
@@ -52,25 +52,35 @@ function lastObject(text: string, fields: Field[]): Record<string, unknown> | un
 
 function take(object: Record<string, unknown>, fields: Field[], repaired: boolean): Parsed {
   const answers: Answers = {}
+  const problems: Problem[] = []
   for (const field of fields) {
     const value = object[field.name]
-    const error = problemOf(field, value)
-    if (error) return { ok: false, ...error }
-    answers[field.name] = { value: value as FieldValue }
+    const problem = problemOf(field, value)
+    if (problem) problems.push(problem)
+    else answers[field.name] = { value: value as FieldValue }
   }
+  if (problems.length > 0) return { ok: false, ...problems[0], error: problemsText(problems), answers }
   const rationale = ['reasoning', 'rationale', 'explanation']
     .map((key) => object[key])
     .find((v) => typeof v === 'string')
   return { ok: true, answers, repaired, ...(rationale ? { rationale: rationale } : {}) }
 }
 
+interface Problem {
+  reason: 'unparseable' | 'out_of_range'
+  error: string
+}
+
+const problemsText = (problems: readonly Problem[]): string =>
+  problems
+    .slice(0, 8)
+    .map(({ error }) => error)
+    .join(' ')
+
 /** Why a value cannot stand for a field; undefined where it can. */
-export function problemOf(
-  field: Field,
-  value: unknown
-): { reason: 'unparseable' | 'out_of_range'; error: string } | undefined {
+export function problemOf(field: Field, value: unknown): Problem | undefined {
   const shown = value === undefined ? 'missing' : typeof value === 'number' ? String(value) : JSON.stringify(value)
-  const unparseable = (expected: string): { reason: 'unparseable'; error: string } => ({
+  const unparseable = (expected: string): Problem => ({
     reason: 'unparseable',
     error: `"${field.name}" was ${shown}; expected ${expected}.`
   })

@@ -47,13 +47,22 @@ export class Pipeline {
    * a verdict that is not durable must not be used.
    */
   async ask(question: Question, request: { id?: string; signal?: AbortSignal } = {}): Promise<Verdict> {
-    const { verdict, reused } = await this.answer(question, request.signal)
-    return this.count(verdict, request.id, reused)
+    return this.given(await this.answer(question, request), request.id)
   }
 
-  /** Counts a verdict that was given without asking (an empty answer). */
+  /** As `ask`, for modes that make their verdicts of several answers: these count, the answers do not. */
+  async answer(question: Question, request: { signal?: AbortSignal } = {}): Promise<Verdict> {
+    const { verdict, reused } = await this.answered(question, request.signal)
+    if (!reused || verdict.score === null) return verdict
+    return { ...verdict, cost: 0, latency: 0, attempts: 0, flags: [...verdict.flags, 'cached'] }
+  }
+
+  /** Counts a verdict that goes out. */
   given(verdict: Verdict, id: string | undefined): Verdict {
-    return this.count(verdict, id, false)
+    this.metrics.verdicts++
+    if (verdict.score === null) this.metrics.unscored++
+    else if (verdict.flags.includes('cached')) this.metrics.cached++
+    return id === undefined ? verdict : { ...verdict, id }
   }
 
   async close(): Promise<void> {
@@ -61,7 +70,7 @@ export class Pipeline {
   }
 
   /** The judge's own answer, or the fallback's. */
-  private async answer(question: Question, signal: AbortSignal | undefined): Promise<Answered> {
+  private async answered(question: Question, signal: AbortSignal | undefined): Promise<Answered> {
     const { fallback } = this.options
     if (!fallback) return this.own(question, signal)
     // A run that goes on does not pay again for what the fallback answered.
@@ -152,15 +161,6 @@ export class Pipeline {
     })
   }
 
-  private count(verdict: Verdict, id: string | undefined, reused: boolean): Verdict {
-    this.metrics.verdicts++
-    if (verdict.score === null) this.metrics.unscored++
-    const named = id === undefined ? verdict : { ...verdict, id }
-    if (!reused || verdict.score === null) return named
-    this.metrics.cached++
-    return { ...named, cost: 0, latency: 0, attempts: 0, flags: [...verdict.flags, 'cached'] }
-  }
-
   private keyOf(question: Question): string {
     const { fields, reasoning, rule, messages, choicePrompts } = question
     const content = {
@@ -174,6 +174,13 @@ export class Pipeline {
     }
     return createHash('sha256').update(canonicalJson(content)).digest('hex')
   }
+}
+
+/** A pipeline with what must be closed after it. Graders ask their own questions through it. */
+export interface Caller {
+  name: string
+  pipeline: Pipeline
+  close(): Promise<void>
 }
 
 function verdictOf(question: Question, performed: Performed, price: Price | null): Verdict {

@@ -19,7 +19,13 @@ export interface PromptTemplate {
 const placeholders = ['prompt', 'conversation', 'answer', 'reference', 'rubric', 'criterion']
 
 /** Throws JUDGE_INVALID on an unknown placeholder, before the first call. */
-export function checkTemplate(template: PromptTemplate): void {
+export function checkTemplate(template: PromptTemplate, mode = 'pointwise'): void {
+  if (mode !== 'pointwise' && mode !== 'reference') {
+    throw new AdjudgeError(
+      'JUDGE_INVALID',
+      `judge: mode ${mode} has its own prompt; remove \`prompt\`, or use mode pointwise`
+    )
+  }
   for (const text of [template.system ?? '', template.user]) {
     for (const [, name] of text.matchAll(/\{\{\s*([^{}]*?)\s*\}\}/g)) {
       if (!placeholders.includes(name) && !/^item\.\w+$/.test(name)) {
@@ -32,22 +38,29 @@ export function checkTemplate(template: PromptTemplate): void {
   }
 }
 
+export const describeAim = ({ aim }: Rubric): string => `What is judged: ${aim}`
+
 /** The rubric as text: aim, scale with its anchors, criteria. */
 export function describeRubric(rubric: Rubric): string {
   const { low, high, anchors } = rubric.scale
   const whole = isIntegerScale(rubric) ? 'a whole number' : 'a number'
-  const lines = [`What is judged: ${rubric.aim}`, `Scale: ${whole} from ${low} (worst) to ${high} (best).`]
-  for (const [score, meaning] of Object.entries(anchors ?? {}).sort((a, b) => Number(a[0]) - Number(b[0]))) {
-    lines.push(`  ${score}: ${meaning}`)
-  }
+  const lines = [describeAim(rubric), `Scale: ${whole} from ${low} (worst) to ${high} (best).`]
+  lines.push(...describeAnchors(anchors, '  '))
   if (rubric.criteria) {
     lines.push('Criteria:')
-    for (const criterion of rubric.criteria) lines.push(`  - ${describeCriterion(criterion)}`)
+    for (const criterion of rubric.criteria) {
+      lines.push(`  - ${describeCriterion(criterion)}`, ...describeAnchors(criterion.anchors, '      '))
+    }
   }
   return lines.join('\n')
 }
 
-const readable = (criterion: Criterion): string => criterion.description ?? criterion.name.replaceAll('_', ' ')
+const describeAnchors = (anchors: Record<string, string> | undefined, indent: string): string[] =>
+  Object.entries(anchors ?? {})
+    .sort((a, b) => Number(a[0]) - Number(b[0]))
+    .map(([score, meaning]) => `${indent}${score}: ${meaning}`)
+
+export const readable = (criterion: Criterion): string => criterion.description ?? criterion.name.replaceAll('_', ' ')
 
 const describeCriterion = (criterion: Criterion): string =>
   `${criterion.name}${criterion.veto ? ' (true or false)' : ''}: ${readable(criterion)}`
@@ -109,11 +122,15 @@ export function combineCriteria(rubric: Rubric, answers: Answers): Combined {
   }
 }
 
+const guidance =
+  'The reference answer is right. Judge how far the answer agrees with it in substance: other words for the same ' +
+  'thing are as good, what contradicts it or leaves out what matters is worse, and what goes beyond it is neither.'
+
 /** Renders one input. `answer` is what `visibleAnswer` left of the completion. */
 export function renderQuestion(
   rubric: Rubric,
   input: JudgeInput,
-  options: { reasoning: 'none' | 'before'; template?: PromptTemplate }
+  options: { reasoning: 'none' | 'before'; template?: PromptTemplate; guided?: boolean }
 ): Question {
   const answer = neutralise(visibleAnswer(input.completion))
   const reference = input.reference === undefined ? undefined : neutralise(input.reference)
@@ -130,7 +147,11 @@ export function renderQuestion(
     fields,
     reasoning,
     injected: answer.injected,
-    rule: { scale: [rubric.scale.low, rubric.scale.high], criteria: rubric.criteria ?? [] },
+    rule: {
+      scale: [rubric.scale.low, rubric.scale.high],
+      criteria: rubric.criteria ?? [],
+      ...(options.guided ? { mode: 'reference' } : {})
+    },
     combine: (answers: Answers): Combined => combineCriteria(rubric, answers)
   }
   if (options.template) {
@@ -162,6 +183,7 @@ export function renderQuestion(
   const nonce = nonceOf(parts.map((part) => part.text))
   const blocks = [
     describeRubric(rubric),
+    ...(options.guided ? [guidance] : []),
     'The conversation:',
     fence('CONVERSATION', nonce, conversation.map(({ role, text }) => `${role}: ${text}`).join('\n\n')),
     ...(reference ? ['A reference answer, known to be good:', fence('REFERENCE', nonce, reference.text)] : []),
@@ -205,7 +227,7 @@ export function askFor(fields: Field[], reasoning: boolean): string {
   return `Answer with one JSON object and nothing else: {${shape.join(', ')}}`
 }
 
-function askForOne(field: Field): string {
+export function askForOne(field: Field): string {
   const what = field.name === 'score' ? 'the score' : (field.description ?? field.name)
   return `Give ${what}. Answer with ${example(field).slice(1, -1)} and nothing else.`
 }

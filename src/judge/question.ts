@@ -1,5 +1,5 @@
 /** What the call pipeline is asked: messages, the fields an answer must have, and how they become a verdict. */
-import type { JudgeMessage } from './types.js'
+import type { JudgeMessage, UnscoredReason } from './types.js'
 
 /** One value that the judge must give. Nothing outside of its range or list is taken, and nothing is clamped. */
 export type Field =
@@ -28,6 +28,8 @@ export interface Question {
   injected: boolean
   /** Closed-choice form for judges that only compare continuations: one prompt per field. */
   choicePrompts?: JudgeMessage[][]
+  /** True where, after one re-ask, the fields that were given count without the others. */
+  partial?: boolean
   /** What `combine` goes by beside the answers (weights, vetoes, passing labels): part of the ledger's key. */
   rule: unknown
   combine(answers: Answers): Combined
@@ -35,6 +37,9 @@ export interface Question {
 
 export interface Combined {
   score: number | null
+  /** Why `score` is null. */
+  reason?: UnscoredReason
+  detail?: string
   criteria?: Record<string, number | null>
   distribution?: Record<string, number>
   mass?: number

@@ -13,6 +13,17 @@ export const CriterionSchema = Type.Object(
     weight: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
     /** Yes or no instead of a score; a no makes the whole score the scale's lowest. */
     veto: Type.Optional(Type.Boolean()),
+    description: Type.Optional(Type.String({ minLength: 1 })),
+    /** What a score means for this criterion, for some of the scores. */
+    anchors: Type.Optional(Type.Record(Type.String(), Type.String()))
+  },
+  { additionalProperties: false }
+)
+
+const LabelSchema = Type.Object(
+  {
+    /** On the rubric's scale. */
+    score: Type.Number(),
     description: Type.Optional(Type.String({ minLength: 1 }))
   },
   { additionalProperties: false }
@@ -31,6 +42,8 @@ export const RubricSchema = Type.Object(
       { additionalProperties: false }
     ),
     criteria: Type.Optional(Type.Array(CriterionSchema, { minItems: 1 })),
+    /** The menu of a judge that labels. */
+    labels: Type.Optional(Type.Record(Type.String({ minLength: 1 }), LabelSchema, { minProperties: 2 })),
     reasoning: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('before')]))
   },
   { additionalProperties: false }
@@ -69,12 +82,23 @@ function meaningProblems(rubric: Rubric): Problem[] {
   if (!(low < high)) {
     problems.push({ path: '/scale/high', message: `high is ${high}; expected a number above low (${low})` })
   }
-  for (const key of Object.keys(anchors ?? {})) {
-    const score = Number(key)
+  const checkAnchors = (path: string, of: Record<string, string> | undefined): void => {
+    for (const key of Object.keys(of ?? {})) {
+      const score = Number(key)
+      if (!(score >= low && score <= high)) {
+        problems.push({
+          path: `${path}/anchors/${key}`,
+          message: `anchor ${JSON.stringify(key)} is not a score; expected a number from ${low} to ${high}`
+        })
+      }
+    }
+  }
+  checkAnchors('/scale', anchors)
+  for (const [name, { score }] of Object.entries(rubric.labels ?? {})) {
     if (!(score >= low && score <= high)) {
       problems.push({
-        path: `/scale/anchors/${key}`,
-        message: `anchor ${JSON.stringify(key)} is not a score; expected a number from ${low} to ${high}`
+        path: `/labels/${name}/score`,
+        message: `label ${name}: score is ${score}; expected a number from ${low} to ${high}, the scale`
       })
     }
   }
@@ -85,6 +109,10 @@ function meaningProblems(rubric: Rubric): Problem[] {
       problems.push({ path: `/criteria/${index}/name`, message: `criterion name ${criterion.name} ${why}` })
     }
     seen.add(criterion.name)
+    checkAnchors(`/criteria/${index}`, criterion.anchors)
+    if (criterion.veto && criterion.anchors) {
+      problems.push({ path: `/criteria/${index}/anchors`, message: 'a veto is yes or no: it has no anchors' })
+    }
     if (criterion.veto && criterion.weight !== undefined) {
       problems.push({
         path: `/criteria/${index}/weight`,

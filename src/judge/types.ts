@@ -50,9 +50,20 @@ export type UnscoredReason =
   | 'cancelled'
   | 'function_error'
   | 'low_mass'
+  | 'missing_reference'
+  | 'nothing_to_compare'
 
 export type VerdictFlag =
-  'truncated' | 'repaired' | 'refused' | 'reasked' | 'low_mass' | 'injected' | 'cached' | 'hedged' | 'fallback'
+  | 'truncated'
+  | 'repaired'
+  | 'refused'
+  | 'reasked'
+  | 'low_mass'
+  | 'injected'
+  | 'cached'
+  | 'hedged'
+  | 'fallback'
+  | 'swap_flip'
 
 export interface Usage {
   inputTokens: number
@@ -72,11 +83,17 @@ export interface Verdict {
   distribution?: Record<string, number>
   /** Probability that the judge gave to the scores as a whole, before `distribution` was normalised; in [0, 1]. */
   mass?: number
-  /** Score per criterion, where the rubric has criteria and the judge gave them. */
+  /**
+   * Score per criterion, where the rubric has criteria and the judge gave them; of a checklist the probability that
+   * it holds.
+   */
   criteria?: Record<string, number | null>
   rationale?: string
-  /** What a labelling judge (label_model) chose. */
+  /** What a labelling judge (mode label, label_model) chose. */
   label?: string
+  /** Of a tournament: log-odds units, mean 0 over the answers to the prompt, and how uncertain that is. */
+  rating?: number
+  standardError?: number
   usage: Usage
   /** US dollars; null where the price is unknown, 0 where nothing was paid (cached, local). */
   cost: number | null
@@ -96,6 +113,12 @@ export interface Judge {
   /** Verdicts in input order, each yielded as soon as it and all before it are there. */
   score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict>
   scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]>
+  /** All answers to one prompt: what modes that see them together need, and others judge one by one. */
+  scoreGroup(inputs: readonly JudgeInput[], options?: ScoreOptions): Promise<Verdict[]>
+  /** Which of two answers to one prompt is better; asked in both orders. The prompt is that of the first. */
+  compare(first: JudgeInput, second: JudgeInput, options?: ScoreOptions): Promise<Comparison>
+  /** The answers to one prompt, best first, with ratings. */
+  rank(inputs: readonly JudgeInput[], options?: RankOptions): Promise<Ranking>
   /** One verdict; never rejects for a failed call (that is an unscored verdict), only for a programming fault. */
   scoreOne(input: JudgeInput, options?: ScoreOptions): Promise<Verdict>
   /** Counters since creation. */
@@ -105,6 +128,38 @@ export interface Judge {
 
 export interface ScoreOptions {
   signal?: AbortSignal
+}
+
+/** The outcome of two answers side by side. */
+export interface Comparison {
+  /** How far the first is preferred, in [0, 1]; 0.5 is a tie; null = could not be judged. */
+  preference: number | null
+  /** A pair whose orders disagree is a tie (flag `swap_flip`). */
+  winner: 'first' | 'second' | 'tie' | null
+  /** The first's preference as judged when shown first, and when shown second. */
+  orders?: [number, number]
+  reason?: UnscoredReason
+  detail?: string
+  rationale?: string
+  usage: Usage
+  cost: number | null
+  latency: number
+  attempts: number
+  flags: VerdictFlag[]
+}
+
+export interface RankOptions extends ScoreOptions {
+  /** `all` pairs, `swiss` rounds, or a number of such rounds. Default `all`. */
+  rounds?: 'all' | 'swiss' | number
+}
+
+export interface Ranking {
+  /** Indices of the inputs, best first; those that could not be judged come last. */
+  order: number[]
+  /** By input: log-odds units with mean 0; null = could not be judged. */
+  ratings: (number | null)[]
+  standardErrors: (number | null)[]
+  comparisons: { first: number; second: number; comparison: Comparison }[]
 }
 
 export interface JudgeMetrics {

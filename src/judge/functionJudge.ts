@@ -1,0 +1,28 @@
+/** A judge that is a function. It is called afresh each time: it costs nothing, and may look at more than its input. */
+import { BaseJudge } from './baseJudge.js'
+import { runFunction, type JudgeFunction } from './function.js'
+import { emptyMetrics } from './metrics.js'
+import { defaults } from './options.js'
+import type { JudgeInput, JudgeMetrics, ScoreOptions, Verdict } from './types.js'
+
+export class FunctionJudge extends BaseJudge {
+  readonly metrics: JudgeMetrics = emptyMetrics()
+
+  constructor(
+    readonly name: string,
+    private readonly judge: JudgeFunction,
+    private readonly timeout = defaults.timeout
+  ) {
+    super()
+  }
+
+  async scoreOne(input: JudgeInput, options: ScoreOptions = {}): Promise<Verdict> {
+    this.metrics.calls++
+    this.metrics.inFlight++
+    const verdict = await runFunction(this.judge, input, { ...options, timeout: this.timeout })
+    this.metrics.inFlight--
+    this.metrics.verdicts++
+    if (verdict.score === null) this.metrics.unscored++
+    return verdict
+  }
+}
