@@ -146,13 +146,17 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best ?? known.find((candidate) => name.length > 2 && candidate.startsWith(name.toLowerCase()))
 }
 
+/** Two neighbours swapped are half an edit: the likeliest slip of the hand, with every letter there. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)))
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2] + 0.5 : Infinity
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1), swapped))
     }
+    before = row
     row = next
   }
   return row[b.length]
