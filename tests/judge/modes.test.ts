@@ -403,10 +403,10 @@ describe('a mode of one’s own', () => {
     const yesNo: Mode = {
       name: 'yes_no',
       together: false,
-      judge: (inputs, { ask }) =>
+      judge: (inputs, context) =>
         Promise.all(
           inputs.map(({ completion }) =>
-            ask({
+            context.ask({
               messages: [{ role: 'user', content: `Is this polite? ${completion}` }],
               fields: [{ name: 'polite', kind: 'boolean' }],
               reasoning: false,
