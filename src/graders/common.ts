@@ -1,9 +1,10 @@
 /** What the graders share: reading their fields, the scope of their templates, the frame of their verdicts. */
 import { AdjudgeError } from '../errors.js'
 import { messageOf } from '../judge/retry.js'
-import type { JudgeInput, UnscoredReason } from '../judge/types.js'
+import type { JudgeInput } from '../judge/types.js'
+import { GraderFailure } from './failure.js'
 import { MissingValue, type TemplateScope } from './template.js'
-import type { GradeOptions, Grader, GraderSpec, GraderVerdict } from './types.js'
+import type { GradeOptions, Grader, GraderSpec, GraderVerdict, SampleFields } from './types.js'
 
 /** A text field that must be there. */
 export function textField(spec: GraderSpec, field: string, where: string): string {
@@ -41,11 +42,21 @@ export function numberField(spec: GraderSpec, field: string, where: string): num
   return value
 }
 
-/** `item.*` is the data set's row; `sample` has output_text, and output_json where the answer is JSON. */
-export function scopeOf(input: JudgeInput): TemplateScope {
+/**
+ * `item.*` is the data set's row. `sample` has output_text, output_json where the answer is JSON, choices and output_tools
+ * (empty where no tools were called), and whatever else the caller knows of the sample.
+ */
+export function scopeOf(input: JudgeInput, fields: SampleFields = {}): TemplateScope {
+  const tools = fields.output_tools ?? []
+  const message = {
+    role: 'assistant',
+    content: input.completion,
+    ...(tools.length > 0 ? { tool_calls: tools } : {})
+  }
   const sample: Record<string, unknown> = {
     output_text: input.completion,
-    choices: [{ message: { role: 'assistant', content: input.completion } }]
+    output_tools: tools,
+    choices: [{ index: 0, message }]
   }
   try {
     sample.output_json = JSON.parse(input.completion) as unknown
@@ -53,7 +64,7 @@ export function scopeOf(input: JudgeInput): TemplateScope {
     // Not JSON: a template that asks for output_json finds nothing, and the grader answers null.
   }
   const item = { ...(input.reference === undefined ? {} : { reference: input.reference }), ...input.item }
-  return { item, sample }
+  return { item, sample: { ...sample, ...fields } }
 }
 
 /** A grader around a function that gives a score or a verdict; what it throws becomes an unscored verdict. */
@@ -70,15 +81,17 @@ export function graderOf(
     close,
     grade: async (input, options = {}) => {
       const started = performance.now()
+      const scope = scopeOf(input, options.sample)
       let part: Partial<GraderVerdict>
       try {
-        const result = await grade(scopeOf(input), input, options)
+        const result = await grade(scope, input, options)
         part = typeof result === 'number' ? scoreOf(result) : result
       } catch (error) {
         // Programming faults and a ledger that cannot be written must be seen.
         if (error instanceof AdjudgeError) throw error
-        if (!(error instanceof MissingValue) && !(error instanceof GraderFailure)) throw error
-        part = { score: null, reason: 'function_error', detail: messageOf(error) }
+        if (error instanceof MissingValue) part = missing(error, scope)
+        else if (error instanceof GraderFailure) part = failed(error)
+        else throw error
       }
       const score = part.score ?? null
       return {
@@ -96,9 +109,25 @@ export function graderOf(
   }
 }
 
-/** What a grader throws where this item cannot be graded. */
-export class GraderFailure extends Error {}
+function failed(failure: GraderFailure): Partial<GraderVerdict> {
+  const detail = messageOf(failure)
+  const { reason, error, attempts } = failure
+  return { score: null, reason, detail, errors: { [error]: detail }, attempts }
+}
 
-export function scoreOf(score: number, reason: UnscoredReason = 'function_error'): Partial<GraderVerdict> {
-  return Number.isFinite(score) ? { score } : { score: null, reason, detail: `the grader's result is ${score}` }
+/** A template that asks for the answer's JSON where the answer is none fails by the sample, else by the variable. */
+function missing({ message, path }: MissingValue, { sample }: TemplateScope): Partial<GraderVerdict> {
+  const unparsed = path[0] === 'sample' && path[1] === 'output_json' && !Object.hasOwn(sample, 'output_json')
+  return {
+    score: null,
+    reason: 'function_error',
+    detail: message,
+    errors: { [unparsed ? 'sample_parse_error' : 'invalid_variable_error']: message }
+  }
+}
+
+export function scoreOf(score: number): Partial<GraderVerdict> {
+  if (Number.isFinite(score)) return { score }
+  const detail = `the grader's result is ${score}`
+  return { score: null, reason: 'function_error', detail, errors: { other_error: detail } }
 }

@@ -19,6 +19,13 @@ const functions: Record<string, { operands: number | 'any'; apply: (...values: n
   log: { operands: 1, apply: Math.log }
 }
 
+/** GRADER_INVALID for a formula that cannot be read. */
+export class FormulaError extends AdjudgeError {
+  constructor(message: string) {
+    super('GRADER_INVALID', message)
+  }
+}
+
 export class Formula {
   private constructor(
     private readonly root: Node,
@@ -169,9 +176,8 @@ class Parser {
     while (/\s/.test(this.source[this.at] ?? '')) this.at++
   }
 
-  private wrong(expected: string): AdjudgeError {
-    return new AdjudgeError(
-      'GRADER_INVALID',
+  private wrong(expected: string): FormulaError {
+    return new FormulaError(
       `calculate_output ${JSON.stringify(this.source)}, column ${this.at + 1}: expected ${expected}`
     )
   }

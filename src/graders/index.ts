@@ -1,5 +1,7 @@
 /** The graders' public face. */
 export { createGrader } from './create.js'
+export { openaiEmbedder, type EmbedderOptions } from './embedder.js'
+export type { GraderErrorName, GraderErrors } from './failure.js'
 export { Formula } from './formula.js'
-export { fuzzyMatch } from './textSimilarity.js'
-export type { GradeOptions, Grader, GraderOptions, GraderSpec, GraderVerdict } from './types.js'
+export { fuzzyMatch, textMetric, textMetricNames, type TextMetric } from './metrics/index.js'
+export type { Embedder, GradeOptions, Grader, GraderOptions, GraderSpec, GraderVerdict, SampleFields } from './types.js'

@@ -7,7 +7,8 @@ import { createContext, Script } from 'node:vm'
 import { AdjudgeError } from '../errors.js'
 import { loadFunction, runFunction } from '../judge/function.js'
 import { messageOf } from '../judge/retry.js'
-import { GraderFailure, graderOf, numberField, scoreOf, textField } from './common.js'
+import { graderOf, numberField, scoreOf, textField } from './common.js'
+import { GraderFailure } from './failure.js'
 import type { Grader, GraderOptions, GraderSpec } from './types.js'
 
 /** Milliseconds for one call of `grade`. */
@@ -38,7 +39,7 @@ export async function javascriptGrader(spec: GraderSpec, where: string, options:
       ;(context as { input?: string }).input = JSON.stringify(scope)
       result = call.runInContext(context, { timeout })
     } catch (error) {
-      throw new GraderFailure(messageOf(error))
+      throw new GraderFailure(messageOf(error), 'function_error', 'python_grader_runtime_error')
     }
     if (typeof result !== 'number') throw new GraderFailure(`grade returned ${describe(result)}; expected a number`)
     return Promise.resolve(scoreOf(result))

@@ -1,9 +1,10 @@
 /** multi: several graders and a formula over their scores. */
 import { AdjudgeError } from '../errors.js'
-import type { UnscoredReason, VerdictFlag } from '../judge/types.js'
+import type { UnscoredReason, Usage, VerdictFlag } from '../judge/types.js'
 import { graderOf, numberField, scoreOf, textField } from './common.js'
+import type { GraderErrorName, GraderErrors } from './failure.js'
 import { Formula } from './formula.js'
-import type { Grader, GraderSpec } from './types.js'
+import type { Grader, GraderSpec, GraderVerdict } from './types.js'
 
 /**
  * `graders` is a map from variable to grader (the guide's and the service's form), an array, or a single grader (the
@@ -43,6 +44,8 @@ export async function multiGrader(
       const subScores: Record<string, number | null> = {}
       const usage = { inputTokens: 0, outputTokens: 0 }
       const flags = new Set<VerdictFlag>()
+      const usageByModel: Record<string, Usage> = {}
+      const errors: GraderErrors = {}
       let cost: number | null = 0
       let lost: { reason: UnscoredReason; detail: string } | undefined
       verdicts.forEach((verdict, index) => {
@@ -52,18 +55,39 @@ export async function multiGrader(
         usage.outputTokens += verdict.usage.outputTokens
         cost = cost === null || verdict.cost === null ? null : cost + verdict.cost
         for (const flag of verdict.flags) flags.add(flag)
+        for (const [model, spent] of Object.entries(verdict.usageByModel ?? {})) {
+          usageByModel[model] = addUsage(usageByModel[model], spent)
+        }
+        // Of two parts with the same fault the first one's detail stays.
+        for (const [error, detail] of Object.entries(verdict.errors ?? {})) {
+          errors[error as GraderErrorName] ??= `${name}: ${detail}`
+        }
         const value = verdict.score ?? invalidGrade
         if (value !== undefined) values[name] = value
         else if (formula.names.includes(name)) {
           lost ??= { reason: verdict.reason ?? 'function_error', detail: `${name}: ${verdict.detail ?? 'unscored'}` }
         }
       })
-      const common = { subScores, usage, cost, flags: [...flags] }
-      return lost ? { score: null, ...lost, ...common } : { ...scoreOf(formula.evaluate(values)), ...common }
+      const result: Partial<GraderVerdict> = lost ? { score: null, ...lost } : scoreOf(formula.evaluate(values))
+      Object.assign(errors, result.errors)
+      return {
+        ...result,
+        subScores,
+        usage,
+        cost,
+        flags: [...flags],
+        ...(Object.keys(usageByModel).length > 0 ? { usageByModel } : {}),
+        ...(Object.keys(errors).length > 0 ? { errors } : {})
+      }
     },
     () => closeAll(graders)
   )
 }
+
+const addUsage = (sum: Usage | undefined, part: Usage): Usage => ({
+  inputTokens: (sum?.inputTokens ?? 0) + part.inputTokens,
+  outputTokens: (sum?.outputTokens ?? 0) + part.outputTokens
+})
 
 async function closeAll(graders: Map<string, Grader>): Promise<void> {
   await Promise.all([...graders.values()].map((grader) => grader.close()))

@@ -14,7 +14,14 @@ interface Piece {
 }
 
 /** A missing value is the item's fault, not a score: the grader answers null with this message. */
-export class MissingValue extends Error {}
+export class MissingValue extends Error {
+  constructor(
+    message: string,
+    readonly path: readonly (string | number)[]
+  ) {
+    super(message)
+  }
+}
 
 export class Template {
   private constructor(private readonly pieces: Piece[]) {}
@@ -35,10 +42,17 @@ export class Template {
     return new Template(pieces)
   }
 
-  /** Objects are written as JSON. Throws MissingValue where a path leads nowhere. */
-  render(scope: TemplateScope): string {
+  /**
+   * Objects are written as JSON. `guard` may change what comes from the sample, which is untrusted. Throws MissingValue
+   * where a path leads nowhere.
+   */
+  render(scope: TemplateScope, guard?: (text: string) => string): string {
     return this.pieces
-      .map((piece) => (piece.path ? textOf(lookUp(scope, piece.path, piece.source!)) : piece.text))
+      .map(({ path, text, source }) => {
+        if (!path) return text
+        const value = textOf(lookUp(scope, path, source!))
+        return guard && path[0] === 'sample' ? guard(value) : value
+      })
       .join('')
   }
 }
@@ -63,7 +77,7 @@ function lookUp(scope: TemplateScope, path: (string | number)[], source: string)
   let value: unknown = scope
   for (const key of path) {
     const there = typeof value === 'object' && value !== null && Object.hasOwn(value, key)
-    if (!there) throw new MissingValue(`{{ ${source} }} has no value here`)
+    if (!there) throw new MissingValue(`{{ ${source} }} has no value here`, path)
     value = (value as Record<string | number, unknown>)[key]
   }
   return value

@@ -1,9 +1,10 @@
 /** string_check and text_similarity. */
 import { AdjudgeError } from '../errors.js'
 import { choiceField, graderOf, textField } from './common.js'
+import { cosineGrader } from './cosine.js'
+import { textMetric, textMetricNames } from './metrics/index.js'
 import { Template } from './template.js'
-import { fuzzyMatch } from './textSimilarity.js'
-import type { Grader, GraderSpec } from './types.js'
+import type { Grader, GraderOptions, GraderSpec } from './types.js'
 
 /** 1 or 0. `like`: the input contains the reference; `ilike`: whatever the case. */
 export function stringCheckGrader(spec: GraderSpec, where: string): Grader {
@@ -22,27 +23,21 @@ export function stringCheckGrader(spec: GraderSpec, where: string): Grader {
   })
 }
 
-const otherMetrics = [
-  'bleu',
-  'gleu',
-  'meteor',
-  'cosine',
-  'rouge_1',
-  'rouge_2',
-  'rouge_3',
-  'rouge_4',
-  'rouge_5',
-  'rouge_l'
-]
-
-/** A similarity in [0, 1]. */
-export function textSimilarityGrader(spec: GraderSpec, where: string): Grader {
+/**
+ * A similarity in [0, 1]; `cosine` is the cosine of the texts' embeddings, in [-1, 1]. `stemmer: true` (ours) compares
+ * stems in the rouge metrics.
+ */
+export async function textSimilarityGrader(spec: GraderSpec, where: string, options: GraderOptions): Promise<Grader> {
   const input = Template.parse(textField(spec, 'input', where), `${where}.input`)
   const reference = Template.parse(textField(spec, 'reference', where), `${where}.reference`)
-  const metric = textField(spec, 'evaluation_metric', where)
-  if (metric !== 'fuzzy_match') {
-    const known = otherMetrics.includes(metric) ? `${metric} is not supported` : `${metric} is unknown`
-    throw new AdjudgeError('GRADER_INVALID', `${where}.evaluation_metric: ${known}; expected fuzzy_match`)
+  const metric = choiceField(spec, 'evaluation_metric', [...textMetricNames, 'cosine'] as const, where)
+  if (spec.stemmer !== undefined && typeof spec.stemmer !== 'boolean') {
+    throw new AdjudgeError(
+      'GRADER_INVALID',
+      `${where}.stemmer is ${JSON.stringify(spec.stemmer)}; expected true or false`
+    )
   }
-  return graderOf(spec, where, (scope) => fuzzyMatch(input.render(scope), reference.render(scope)))
+  if (metric === 'cosine') return cosineGrader(spec, where, options, input, reference)
+  const stemmer = spec.stemmer ?? false
+  return graderOf(spec, where, (scope) => textMetric(metric, input.render(scope), reference.render(scope), { stemmer }))
 }

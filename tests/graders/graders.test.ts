@@ -1,5 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { createGrader, Formula, fuzzyMatch, type GraderSpec } from '../../src/graders/index.js'
+import {
+  createGrader,
+  Formula,
+  fuzzyMatch,
+  textMetric,
+  textMetricNames,
+  type GraderSpec,
+  type SampleFields
+} from '../../src/graders/index.js'
 import type { JudgeInput } from '../../src/judge/index.js'
 import { startServer, type Answer, type ChatBody, type TestServer } from '../judge/server.js'
 
@@ -36,7 +44,11 @@ describe('string_check', () => {
 
   it('is unscored where the item lacks what the template wants', async () => {
     const grader = await createGrader(check('eq'))
-    expect(await grader.grade(input('x'))).toMatchObject({ score: null, detail: '{{ item.label }} has no value here' })
+    expect(await grader.grade(input('x'))).toMatchObject({
+      score: null,
+      detail: '{{ item.label }} has no value here',
+      errors: { invalid_variable_error: '{{ item.label }} has no value here' }
+    })
   })
 })
 
@@ -66,6 +78,23 @@ describe('templates', () => {
     }
   )
 
+  it('see the tools that the sample called, and its choices', async () => {
+    const called = [{ type: 'function', function: { name: 'look', arguments: '{"x":1}' } }]
+    const grade = async (template: string, want: unknown, sample?: SampleFields): Promise<unknown> => {
+      const grader = await createGrader(echo(template))
+      const { score, errors } = await grader.grade(input('hi', { want }), sample ? { sample } : {})
+      return score ?? Object.keys(errors ?? {})[0]
+    }
+    const sample = { output_tools: called }
+    expect(await grade('{{ sample.output_tools[0].function.arguments }}', '{"x":1}', sample)).toBe(1)
+    expect(await grade('{{ sample.choices[0].message.tool_calls[0].function.name }}', 'look', sample)).toBe(1)
+    expect(await grade('{{ sample.output_tools[0].function.arguments }}', '')).toBe('invalid_variable_error')
+    expect(
+      await grade('{{ sample.choices[1].message.content }}', 'two', { choices: [{}, { message: { content: 'two' } }] })
+    ).toBe(1)
+    expect(await grade('{{ sample.output_json.x }}', '')).toBe('sample_parse_error')
+  })
+
   it('see own properties only', async () => {
     expect(await scoreOf(echo('{{ item.constructor.name }}'), '', { want: 'Object' })).toBeNull()
     expect(await scoreOf(echo('{{ item.want.length }}'), '', { want: '1' })).toBeNull()
@@ -92,7 +121,7 @@ describe('text_similarity', () => {
     }
   })
 
-  it('grades, and says which metric there is', async () => {
+  it('grades by every metric, and says which there are', async () => {
     const spec = {
       type: 'text_similarity',
       input: '{{ sample.output_text }}',
@@ -102,10 +131,29 @@ describe('text_similarity', () => {
     }
     const grader = await createGrader(spec)
     expect(await grader.grade(input('kitten', { r: 'sitting' }))).toMatchObject({ passed: true })
-    await expect(createGrader({ ...spec, evaluation_metric: 'bleu' })).rejects.toThrow(
-      /bleu is not supported; expected fuzzy_match/
+    for (const evaluation_metric of textMetricNames) {
+      const pair = ['the cats sat on the old mat', 'the cat sat on the mat'] as const
+      const found = await scoreOf({ ...spec, evaluation_metric }, pair[0], { r: pair[1] })
+      expect(found).toBe(textMetric(evaluation_metric, ...pair))
+    }
+    await expect(createGrader({ ...spec, evaluation_metric: 'blue' })).rejects.toThrow(
+      /evaluation_metric is "blue"; expected one of fuzzy_match, bleu, gleu, meteor, rouge_1, .*cosine/
     )
   })
+
+  it('rouge by stems, where it is asked for', async () => {
+    const spec = { ...similar('rouge_1'), stemmer: true }
+    expect(await scoreOf(spec, 'hoping cats', { r: 'hoped cat' })).toBe(1)
+    expect(await scoreOf(similar('rouge_1'), 'hoping cats', { r: 'hoped cat' })).toBe(0)
+    await expect(createGrader({ ...spec, stemmer: 'porter' })).rejects.toThrow(/stemmer is "porter"/)
+  })
+})
+
+const similar = (evaluation_metric: string): GraderSpec => ({
+  type: 'text_similarity',
+  input: '{{ sample.output_text }}',
+  reference: '{{ item.r }}',
+  evaluation_metric
 })
 
 describe('formulas', () => {
