@@ -15,6 +15,20 @@ constexpr int64_t batch_groups = 4 * single_lanes;
 // A batch has no more completions, to stay in the first cache.
 constexpr int64_t batch_completions = 2048;
 
+// What the members of a group are taken from before they are summed: its first member, so that their squares
+// keep the digits of the spread. In groups of eight that is not needed where there is a fused multiply and
+// add, so they are summed as they are. Members within two powers of two are multiples of one 2^k below
+// 2^(k+25), so that their sum (28 bits) and the sum of their squares (53) are exact in f64, and
+// squares - sum x sum / 8 is rounded once; of members further apart it is at least 1/64 of the squares.
+ADJUDGE_INLINE double origin_of(double first, int64_t size) {
+#if defined(__AVX512F__)
+  return size == 8 ? 0.0 : first;
+#else
+  (void)size;
+  return first;
+#endif
+}
+
 // Groups of equal size one after another. `fixed`: that size, where the compiler shall know it.
 template <int64_t fixed>
 struct EqualRows {
@@ -22,6 +36,7 @@ struct EqualRows {
 
   inline __attribute__((always_inline)) int64_t longest() const { return fixed != 0 ? fixed : each; }
   inline __attribute__((always_inline)) int64_t start(int64_t row) const { return row * longest(); }
+  inline __attribute__((always_inline)) int64_t size(int64_t) const { return longest(); }
   inline __attribute__((always_inline)) Doubles distances(int64_t, int64_t, const Doubles& x,
                                                           double first) const {
     return x - first;
@@ -37,15 +52,16 @@ struct RaggedRows {
 
   inline __attribute__((always_inline)) int64_t longest() const { return fixed != 0 ? fixed : most; }
   inline __attribute__((always_inline)) int64_t start(int64_t row) const { return starts[row]; }
+  inline __attribute__((always_inline)) int64_t size(int64_t row) const { return sizes[row]; }
   inline __attribute__((always_inline)) Doubles distances(int64_t row, int64_t from, const Doubles& x,
                                                           double first) const {
     return own_distances(x, first, static_cast<int32_t>(from), sizes[row]);
   }
 };
 
-// Of the distances of the groups of a batch from their first members.
+// Of the distances of the groups' members from the groups' origins.
 struct Moments {
-  alignas(64) double first[batch_groups];
+  alignas(64) double origin[batch_groups];
   alignas(64) double sum[batch_groups];
   alignas(64) double squares[batch_groups];
 };
@@ -58,12 +74,12 @@ ADJUDGE_INLINE void add_moments(const Rows& rows, const float* rewards, int64_t 
   for (int64_t lane = 0; lane < double_lanes; ++lane) {
     const float* members = rewards + rows.start(row + lane);
     const Doubles head = widened(loaded<HalfSingles>(members));
-    const double first = head[0];
-    moments.first[row + lane] = first;
-    Doubles sum = rows.distances(row + lane, 0, head, first), square = sum * sum;
+    const double origin = origin_of(head[0], rows.size(row + lane));
+    moments.origin[row + lane] = origin;
+    Doubles sum = rows.distances(row + lane, 0, head, origin), square = sum * sum;
     for (int64_t from = double_lanes; from < rows.longest(); from += double_lanes) {
       const Doubles distance =
-          rows.distances(row + lane, from, widened(loaded<HalfSingles>(members + from)), first);
+          rows.distances(row + lane, from, widened(loaded<HalfSingles>(members + from)), origin);
       sum += distance;
       square = fused(distance, distance, square);
     }
@@ -76,35 +92,38 @@ ADJUDGE_INLINE void add_moments(const Rows& rows, const float* rewards, int64_t 
 
 #if defined(__AVX512F__)
 // The same of rows of eight, which are turned over first: fewer shuffles than a tree for each sum. Members
-// are added in the order of that tree, so that the bits are the same.
-ADJUDGE_INLINE void add_moments(const EqualRows<8>&, const float* rewards, int64_t row, Moments& moments) {
+// are added in the order of that tree, so that the bits are the same; their squares are exact.
+ADJUDGE_INLINE void sum_eight_rows(const float* rewards, Doubles& sum, Doubles& squares) {
   HalfSingles members[8];
-  load_eight_rows(rewards + row * 8, members);
-  const Doubles first = widened(members[0]);
-  Doubles x[8], square[8];
+  load_eight_rows(rewards, members);
+  Doubles x[8];
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    x[i] = widened(members[i]) - first;
-    square[i] = x[i] * x[i];
-  }
-  const auto sum_of_eight = [](const Doubles(&of)[8]) {
-    return ((of[0] + of[1]) + (of[4] + of[5])) + ((of[2] + of[3]) + (of[6] + of[7]));
-  };
-  put(moments.first + row, first);
-  put(moments.sum + row, sum_of_eight(x));
-  put(moments.squares + row, sum_of_eight(square));
+  for (int i = 0; i < 8; ++i) x[i] = widened(members[i]);
+  const auto squares_of = [](const Doubles& a, const Doubles& b) { return fused(b, b, a * a); };
+  sum = ((x[0] + x[1]) + (x[4] + x[5])) + ((x[2] + x[3]) + (x[6] + x[7]));
+  squares =
+      (squares_of(x[0], x[1]) + squares_of(x[4], x[5])) + (squares_of(x[2], x[3]) + squares_of(x[6], x[7]));
+}
+
+ADJUDGE_INLINE void add_moments(const EqualRows<8>&, const float* rewards, int64_t row, Moments& moments) {
+  Doubles sum, squares;
+  sum_eight_rows(rewards + row * 8, sum, squares);
+  put(moments.origin + row, Doubles{});
+  put(moments.sum + row, sum);
+  put(moments.squares + row, squares);
 }
 #endif
 
 // As what the lines are made of.
 struct BlockMoments {
-  Doubles first[2];
+  Doubles origin[2];
   Doubles sum[2];
   Doubles squares[2];
 
+  BlockMoments() = default;
   inline __attribute__((always_inline)) BlockMoments(const Moments& moments, int64_t row) {
     for (int64_t half = 0; half < 2; ++half, row += double_lanes) {
-      first[half] = loaded<Doubles>(moments.first + row);
+      origin[half] = loaded<Doubles>(moments.origin + row);
       sum[half] = loaded<Doubles>(moments.sum + row);
       squares[half] = loaded<Doubles>(moments.squares + row);
     }
@@ -131,12 +150,18 @@ struct BlockCounts {
   }
 };
 
-// An advantage is ((reward - centre) - rest) x factor: centre and rest together hold the mean in more digits
-// than f32 has.
+// An advantage is (reward - centre) x factor + offset: the centre is the mean in f32, the offset what it
+// lacks, times the factor.
+struct BlockLine {
+  Singles centre;
+  Singles factor;
+  Singles offset;
+};
+
 struct BlockLines {
   alignas(64) float centre[batch_groups];
-  alignas(64) float rest[batch_groups];
   alignas(64) float factor[batch_groups];
+  alignas(64) float offset[batch_groups];
 };
 
 // Groups of a block, one bit each.
@@ -151,36 +176,40 @@ constexpr float most_squares = 1e30f;
 // Below it f32 does not divide by the epsilon alone.
 constexpr double least_epsilon = 1e-12;
 
-ADJUDGE_INLINE BlockBits write_lines(const GroupRule& rule, const BlockMoments& moments,
-                                     const BlockCounts& counts, BlockLines& lines, int64_t row) {
-  const Doubles shift[2] = {moments.sum[0] * counts.inverse[0], moments.sum[1] * counts.inverse[1]};
+ADJUDGE_INLINE BlockBits line_of(const GroupRule& rule, const BlockMoments& moments,
+                                 const BlockCounts& counts, const Doubles (&squares)[2], BlockLine& line) {
+  const Singles single_squares = narrowed(squares[0], squares[1]);
   BlockBits bits = {};
-  const uint32_t unusual =
-      lanes_outside(narrowed(moments.squares[0], moments.squares[1]), least_squares, most_squares);
+  const uint32_t unusual = lanes_outside(single_squares, least_squares, most_squares);
   if (unusual != 0) {
-    bits.constant = bits_of(moments.squares[0] == 0.0) | bits_of(moments.squares[1] == 0.0) << double_lanes;
+    bits.constant = bits_of(squares[0] == 0.0) | bits_of(squares[1] == 0.0) << double_lanes;
     bits.left = rule.group_scale && rule.epsilon < least_epsilon ? unusual : unusual & ~bits.constant;
   }
-  Singles factor = counts.factor;
-  if (rule.group_scale) {
-    const Singles squares = narrowed(moments.squares[0] - moments.sum[0] * shift[0],
-                                     moments.squares[1] - moments.sum[1] * shift[1]);
-    const Singles positive = squares > 0.0f ? squares : Singles{};
-    factor /= root(positive * counts.inverse_divisor) + static_cast<float>(rule.epsilon);
+  line.factor = counts.factor;
+  if (rule.group_scale)
+    line.factor /= root(single_squares * counts.inverse_divisor) + static_cast<float>(rule.epsilon);
+  Doubles mean[2];
+  for (int half = 0; half < 2; ++half) {
+    mean[half] = rule.centre == GroupCentre::group
+                     ? moments.origin[half] + moments.sum[half] * counts.inverse[half]
+                     : Doubles{} + rule.batch_centre;
   }
-  put(lines.factor + row, factor);
-  if (rule.centre == GroupCentre::group) {
-    const Doubles mean[2] = {moments.first[0] + shift[0], moments.first[1] + shift[1]};
-    const Singles centre = narrowed(mean[0], mean[1]);
-    put(lines.centre + row, centre);
-    put(lines.rest + row,
-        narrowed(mean[0] - widened(half_of<0>(centre)), mean[1] - widened(half_of<1>(centre))));
-  } else {
-    const auto centre = static_cast<float>(rule.batch_centre);
-    put(lines.centre + row, Singles{} + centre);
-    put(lines.rest + row, Singles{} + static_cast<float>(rule.batch_centre - static_cast<double>(centre)));
-  }
+  line.centre = narrowed(mean[0], mean[1]);
+  line.offset =
+      narrowed(widened(half_of<0>(line.centre)) - mean[0], widened(half_of<1>(line.centre)) - mean[1]) *
+      line.factor;
   return bits;
+}
+
+// Of the distances of each group from its mean.
+ADJUDGE_INLINE void squares_about_mean(const BlockMoments& moments, const BlockCounts& counts,
+                                       Doubles (&squares)[2]) {
+  for (int half = 0; half < 2; ++half) {
+    const Doubles about =
+        fused(-moments.sum[half], moments.sum[half] * counts.inverse[half], moments.squares[half]);
+    // What is no number stays.
+    squares[half] = about < 0.0 ? Doubles{} : about;
+  }
 }
 
 // Sums over the groups of many blocks, lane by lane, about one centre.
@@ -194,11 +223,10 @@ struct BlockSums {
   bool infinite = false;
 
   inline __attribute__((always_inline)) void add(const BlockMoments& moments, const BlockCounts& counts,
-                                                 uint32_t left) {
+                                                 const Doubles (&about_mean)[2], uint32_t left) {
     for (int half = 0; half < 2; ++half) {
-      const Doubles distance = moments.first[half] - centre;
-      Doubles more = fused(counts.count[half], distance, moments.sum[half]);
-      Doubles more_of_squares = fused(distance, more + moments.sum[half], moments.squares[half]);
+      Doubles more = fused(counts.count[half], moments.origin[half] - centre, moments.sum[half]);
+      Doubles more_of_squares = fused(more * counts.inverse[half], more, about_mean[half]);
       if (__builtin_expect(left != 0, 0)) {
         for (int64_t i = 0; i < double_lanes; ++i) {
           if ((left >> (half * double_lanes + i) & 1) != 0) more[i] = more_of_squares[i] = 0;
@@ -243,13 +271,14 @@ ADJUDGE_INLINE void write_rows(const GroupRule& rule, const Rows& rows, int64_t 
 #pragma GCC unroll 4
   for (int64_t row = 0; row < count; ++row) {
     const int64_t start = rows.start(row);
-    const float centre = lines.centre[row], rest = lines.rest[row], factor = lines.factor[row];
+    const Vector centre = Vector{} + lines.centre[row], factor = Vector{} + lines.factor[row],
+                 offset = Vector{} + lines.offset[row];
     for (int64_t from = 0; from < rows.longest(); from += lanes) {
       Vector value = loaded<Vector>(rewards + start + from);
       if constexpr (given)
         value = (value - loaded<Vector>(baselines + start + from)) * factor;
       else
-        value = ((value - centre) - rest) * factor;
+        value = fused(value - centre, factor, offset);
       if (bounds) {
         value = value < low ? low : value;
         value = value > high ? high : value;
@@ -261,6 +290,25 @@ ADJUDGE_INLINE void write_rows(const GroupRule& rule, const Rows& rows, int64_t 
     }
   }
 }
+
+#if defined(__AVX512F__)
+// The rows of eight of one block, two a register.
+template <bool stream>
+ADJUDGE_INLINE void write_eight_rows(const float* rewards, const BlockLine& line, float* to) {
+  const __m512i pair = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+#pragma GCC unroll 8
+  for (int row = 0; row < single_lanes; row += 2) {
+    const __m512i lanes = _mm512_add_epi32(pair, _mm512_set1_epi32(row));
+    const auto spread = [&](const Singles& x) { return (Singles)_mm512_permutexvar_ps(lanes, (__m512)x); };
+    const Singles value = fused(loaded<Singles>(rewards + row * 8) - spread(line.centre), spread(line.factor),
+                                spread(line.offset));
+    if constexpr (stream)
+      stream_vector(to + row * 8, value);
+    else
+      put(to + row * 8, value);
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace adjudge

@@ -40,6 +40,9 @@ class Sweep {
  private:
   int64_t size(int64_t group) const { return arrays_.offsets[group + 1] - arrays_.offsets[group]; }
 
+  // Groups of eight that are taken together, where that needs no room.
+  static constexpr int64_t eights_groups = single_lanes == 16 ? 1024 : batch_groups;
+
   // How many groups from this one on are of one size that can be written in place; whole blocks of them.
   int64_t equal_groups(int64_t group) const {
     const auto each = static_cast<int32_t>(size(group));
@@ -51,15 +54,18 @@ class Sweep {
     }
     int64_t most = batch_completions / each;
     most = (most < batch_groups ? most : batch_groups) / single_lanes * single_lanes;
+    if (each == 8 && arrays_.scored == nullptr) most = eights_groups;
     if (most > end_ - group) most = (end_ - group) / single_lanes * single_lanes;
     const int32_t* offsets = arrays_.offsets + group;
-    Integers expected = lane_index * each, different = {};
-    for (int64_t i = 0; i < most; i += single_lanes) {
-      different |= (loaded<Integers>(offsets + i) - offsets[0]) ^ expected;
+    Integers expected = lane_index * each + offsets[0];
+    int64_t count = 0;
+    for (; count < most; count += single_lanes) {
+      const Integers different = loaded<Integers>(offsets + count) ^ expected;
       expected += each * static_cast<int32_t>(single_lanes);
+      if (zero_lanes(different) != every_lane) break;
     }
-    different |= (Integers{} + offsets[most] - offsets[0]) ^ (Integers{} + static_cast<int32_t>(most) * each);
-    return zero_lanes(different) == every_lane && all_marked(offsets[0], offsets[most]) ? most : 0;
+    if (count > 0 && offsets[count] - offsets[0] != static_cast<int32_t>(count) * each) count -= single_lanes;
+    return all_marked(offsets[0], offsets[count]) ? count : 0;
   }
 
   bool all_marked(int64_t begin, int64_t end) const {
@@ -79,6 +85,18 @@ class Sweep {
     const int64_t begin = arrays_.offsets[group];
     const float* baselines = arrays_.baselines != nullptr ? arrays_.baselines + begin : nullptr;
     float* to = arrays_.advantages + begin;
+#if defined(__AVX512F__)
+    const bool whole_lines = !stream_ || reinterpret_cast<uintptr_t>(to) % 64 == 0;
+    if (each == 8 && rule_.centre != GroupCentre::given && !rule_.bounds_last && whole_lines) {
+      if (stream_)
+        write_eights<true>(group, count);
+      else
+        write_eights<false>(group, count);
+      output_.skip(each * count);
+      return count;
+    }
+    if (count > batch_groups) count = batch_groups;
+#endif
     const auto run = [&](const auto& rows) {
       if (stream_)
         write_batch<Row, true>(rows, group, count, arrays_.rewards + begin, baselines, to);
@@ -196,6 +214,58 @@ class Sweep {
     return zero_lanes(loaded<Integers>(rows.sizes + row));
   }
 
+  // What becomes of the groups of a block, all but `unusual` ones; those that are left to one_group.
+  inline __attribute__((always_inline)) uint32_t account(const BlockMoments& moments,
+                                                         const BlockCounts& counts, uint32_t unusual,
+                                                         BlockLine& line) {
+    Doubles squares[2];
+    squares_about_mean(moments, counts, squares);
+    const BlockBits bits = line_of(rule_, moments, counts, squares, line);
+    const uint32_t left = bits.left | unusual;
+    sums_.add(moments, counts, squares, left);
+    counts_.scored += single_lanes;
+    if ((bits.constant | left) != 0) {
+      counts_.dead += __builtin_popcount(bits.constant & ~left);
+      counts_.scored -= __builtin_popcount(left);
+    }
+    return left;
+  }
+
+#if defined(__AVX512F__)
+  // Blocks of groups of eight from `group` on. A block is written after the next one's sums, which need not
+  // wait for its division and root.
+  template <bool stream>
+  void write_eights(int64_t group, int64_t count) {
+    const int64_t begin = arrays_.offsets[group];
+    const float* rewards = arrays_.rewards + begin;
+    float* to = arrays_.advantages + begin;
+    BlockLine line;
+    uint32_t left = 0;
+    const auto write_block = [&](int64_t row) {
+      write_eight_rows<stream>(rewards + row * 8, line, to + row * 8);
+      for (; left != 0; left &= left - 1) {
+        const int64_t one = row + __builtin_ctz(left);
+        sums_.count -= 8;
+        one_group(group + one, to + one * 8);
+      }
+    };
+    for (int64_t row = 0; row < count; row += single_lanes) {
+      BlockMoments moments;
+      for (int half = 0; half < 2; ++half) {
+        moments.origin[half] = Doubles{};
+        sum_eight_rows(rewards + (row + half * double_lanes) * 8, moments.sum[half], moments.squares[half]);
+      }
+      BlockLine next;
+      const uint32_t next_left = account(moments, equal_counts_, 0, next);
+      if (row != 0) write_block(row - single_lanes);
+      line = next;
+      left = next_left;
+    }
+    write_block(count - single_lanes);
+    sums_.count += count * 8;
+  }
+#endif
+
   // Row r is group `group` + r, and goes to `to` + its start.
   template <typename Vector, bool stream, typename Rows>
   void write_batch(const Rows& rows, int64_t group, int64_t count, const float* rewards,
@@ -209,12 +279,11 @@ class Sweep {
       BlockCounts own;
       const BlockCounts& counts = counts_of(rows, row, own);
       const BlockMoments moments(sums, row);
-      const BlockBits bits = write_lines(rule_, moments, counts, lines, row);
-      const uint32_t others = bits.left | unusual_rows(rows, row);
-      sums_.add(moments, counts, others);
-      counts_.dead += __builtin_popcount(bits.constant & ~others);
-      counts_.scored += single_lanes - __builtin_popcount(others);
-      left[row / single_lanes] = others;
+      BlockLine line;
+      left[row / single_lanes] = account(moments, counts, unusual_rows(rows, row), line);
+      put(lines.centre + row, line.centre);
+      put(lines.factor + row, line.factor);
+      put(lines.offset + row, line.offset);
     }
     if (rule_.centre == GroupCentre::given)
       write_rows<Vector, stream, true>(rule_, rows, count, lines, rewards, baselines, to);
@@ -232,7 +301,7 @@ class Sweep {
     }
   }
 
-  void one_group(int64_t group, float* to) {
+  __attribute__((noinline)) void one_group(int64_t group, float* to) {
     const int64_t begin = arrays_.offsets[group], end = arrays_.offsets[group + 1];
     const RewardSums sums = sum(rule_, arrays_, begin, end);
     write_members(rule_, arrays_, line_of(rule_, sums), begin, end, to);

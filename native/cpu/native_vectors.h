@@ -60,6 +60,12 @@ ADJUDGE_INLINE Singles fused(const Singles& a, const Singles& b, const Singles& 
 #endif
 }
 
+#if defined(__AVX512F__)
+ADJUDGE_INLINE HalfSingles fused(const HalfSingles& a, const HalfSingles& b, const HalfSingles& c) {
+  return (HalfSingles)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+#endif
+
 // The compiler's own conversions go by halves.
 ADJUDGE_INLINE Doubles widened(const HalfSingles& x) {
 #if defined(__AVX512F__)
