@@ -172,6 +172,31 @@ TEST(RlGroupAdvantages, EverySizeFarFromZero) {
   }
 }
 
+// Members one or a few units in the last place apart, on either side of a power of two, or far from another.
+TEST(RlGroupAdvantages, SmallSpreadsKeepTheirDigits) {
+  for (const float place : {1.0F, -1.9999999F, 2.0F, 1000.1F, 4096.0F, 16777216.0F}) {
+    for (const int size : {4, 8, 16}) {
+      std::mt19937 random(80);
+      Groups groups(1, 0, 0);
+      for (int g = 0; g < 40; ++g) {
+        for (int i = 0; i < size; ++i) {
+          const int steps = g % 4 == 0 ? i == g % size : static_cast<int>(random() % 5) - 2;
+          float reward = place;
+          for (int k = 0; k < std::abs(steps); ++k) reward = std::nextafter(reward, steps > 0 ? 1e9F : -1e9F);
+          groups.rewards.push_back(g % 5 == 1 && i == 3 ? place * 1e-3F : reward);
+        }
+        groups.offsets.push_back(static_cast<std::int32_t>(groups.rewards.size()));
+      }
+      groups.baselines.resize(groups.rewards.size(), 0);
+      for (const double epsilon : {1e-11, 1e-4}) {
+        AdvantageRule rule;
+        rule.epsilon = epsilon;
+        compare(rule, groups.batch(false), "size " + std::to_string(size) + " at " + std::to_string(place));
+      }
+    }
+  }
+}
+
 // Alone, among groups of its own size, and among others with unscored members.
 TEST(RlGroupAdvantages, AGroupHasTheSameBitsWhateverIsBesideIt) {
   for (const int uniform : {0, 4, 8, 16, 24, 40}) {
