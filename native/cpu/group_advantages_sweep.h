@@ -54,7 +54,7 @@ class Sweep {
     }
     int64_t most = batch_completions / each;
     most = (most < batch_groups ? most : batch_groups) / single_lanes * single_lanes;
-    if (each == 8 && arrays_.scored == nullptr) most = eights_groups;
+    if (each == 8 && arrays_.scored == nullptr && in_registers(group)) most = eights_groups;
     if (most > end_ - group) most = (end_ - group) / single_lanes * single_lanes;
     const int32_t* offsets = arrays_.offsets + group;
     Integers expected = lane_index * each + offsets[0];
@@ -66,6 +66,13 @@ class Sweep {
     }
     if (count > 0 && offsets[count] - offsets[0] != static_cast<int32_t>(count) * each) count -= single_lanes;
     return all_marked(offsets[0], offsets[count]) ? count : 0;
+  }
+
+  // Groups of eight from this one on need no room between their sums and their advantages.
+  bool in_registers(int64_t group) const {
+    const auto place = reinterpret_cast<uintptr_t>(arrays_.advantages + arrays_.offsets[group]);
+    return single_lanes == 16 && rule_.centre != GroupCentre::given && !rule_.bounds_last &&
+           (!stream_ || place % 64 == 0);
   }
 
   bool all_marked(int64_t begin, int64_t end) const {
@@ -86,8 +93,7 @@ class Sweep {
     const float* baselines = arrays_.baselines != nullptr ? arrays_.baselines + begin : nullptr;
     float* to = arrays_.advantages + begin;
 #if defined(__AVX512F__)
-    const bool whole_lines = !stream_ || reinterpret_cast<uintptr_t>(to) % 64 == 0;
-    if (each == 8 && rule_.centre != GroupCentre::given && !rule_.bounds_last && whole_lines) {
+    if (each == 8 && in_registers(group)) {
       if (stream_)
         write_eights<true>(group, count);
       else
@@ -95,7 +101,6 @@ class Sweep {
       output_.skip(each * count);
       return count;
     }
-    if (count > batch_groups) count = batch_groups;
 #endif
     const auto run = [&](const auto& rows) {
       if (stream_)
@@ -239,7 +244,7 @@ class Sweep {
     const int64_t begin = arrays_.offsets[group];
     const float* rewards = arrays_.rewards + begin;
     float* to = arrays_.advantages + begin;
-    BlockLine line;
+    BlockLine line = {};
     uint32_t left = 0;
     const auto write_block = [&](int64_t row) {
       write_eight_rows<stream>(rewards + row * 8, line, to + row * 8);
