@@ -1,5 +1,5 @@
-// Importance weights and rejection against the f64 reference. Their kernels decide in f64 as it does, so no
-// decision is excepted.
+// Importance weights, rejection, mismatch and vespo's weights against the f64 reference. The kernels decide
+// in f64 as it does, so no decision is excepted.
 #include "check/data.h"
 #include "check/report.h"
 #include "device/rl.h"
@@ -81,6 +81,41 @@ void compare_rejection(Report& report, const Rollout& data, const std::string& n
   });
 }
 
+void compare_mismatch(Report& report, const Rollout& data) {
+  report.compare("mismatch_metrics", "all", [&](Comparison& comparison) {
+    const auto metrics = device::mismatch_metrics(Choice::cuda, data.batch<float>());
+    const auto reference = reference::mismatch_metrics(data.batch<double>());
+    comparison.add("training_perplexity", metrics.training_perplexity, reference.training_perplexity);
+    comparison.add("rollout_perplexity", metrics.rollout_perplexity, reference.rollout_perplexity);
+    comparison.add("kl", metrics.kl, reference.kl);
+    comparison.add("k3", metrics.k3, reference.k3);
+    comparison.add("log_perplexity_difference_maximum", metrics.log_perplexity_difference_maximum,
+                   reference.log_perplexity_difference_maximum);
+    comparison.add("perplexity_ratio", metrics.perplexity_ratio, reference.perplexity_ratio);
+    comparison.add("chi2_token", metrics.chi2_token, reference.chi2_token);
+    comparison.add("chi2_sequence", metrics.chi2_sequence, reference.chi2_sequence);
+    comparison.add("difference_mean", metrics.difference_mean, reference.difference_mean);
+    comparison.add("difference_maximum", metrics.difference_maximum, reference.difference_maximum);
+    comparison.add("missing", metrics.missing, reference.missing);
+  });
+}
+
+void compare_gamma_weights(Report& report, const Rollout& data) {
+  report.compare("gamma_weights", "vespo", [&](Comparison& comparison) {
+    const auto batch = [&](auto zero) {
+      using Float = decltype(zero);
+      return rl::GammaBatch<Float>{data.log_probs.get<Float>(),  data.rollout.get<Float>(), nullptr,
+                                   data.advantages.get<Float>(), data.mask.data(),          data.rows.data(),
+                                   data.rows.size() - 1};
+    };
+    std::vector<float> weights(data.rows.size() - 1);
+    std::vector<double> expected(weights.size());
+    device::gamma_weights(Choice::cuda, {}, batch(0.0F), weights.data());
+    reference::gamma_weights({}, batch(0.0), expected.data());
+    comparison.add("weights", weights, expected);
+  });
+}
+
 }  // namespace
 
 void check_off_policy(Report& report) {
@@ -118,6 +153,8 @@ void check_off_policy(Report& report) {
                     only(RejectionStatistic::total_variation, RejectionLevel::sequence_max, none, 0.03));
   compare_rejection(report, data, "binary KL",
                     only(RejectionStatistic::binary_kl, RejectionLevel::token, none, 1e-4));
+  compare_mismatch(report, data);
+  compare_gamma_weights(report, data);
 }
 
 }  // namespace adjudge::check

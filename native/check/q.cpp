@@ -147,6 +147,8 @@ void check_preference_loss(Report& report) {
                                    {Kind::ipo, "ipo"},
                                    {Kind::robust, "robust"},
                                    {Kind::apo_zero, "apo_zero"},
+                                   {Kind::aot, "aot"},
+                                   {Kind::aot_unpaired, "aot_unpaired"},
                                    {Kind::orpo, "orpo"}}) {
     report.compare("preference_loss", name, [&](Comparison& comparison) {
       rl::PreferenceRule rule;

@@ -79,6 +79,35 @@ void time_kernels(Report& report) {
                   });
     }
   });
+  part(report, "vtrace retrace upgo", [&](device::Session& session, const cuda::Kernels& kernels) {
+    const auto rewards = filled(20, tokens, -1, 1), values = filled(21, tokens, -1, 1),
+               log_ratios = filled(22, tokens, -1, 1), action_values = filled(23, tokens, -1, 1);
+    const auto rows = uniform_rows(side, side);
+    rl::ReturnsBatch<float> batch;
+    batch.rewards = rewards.data();
+    batch.values = values.data();
+    batch.action_values = action_values.data();
+    batch.log_ratios = log_ratios.data();
+    batch.cu_seqlens = rows.data();
+    batch.rows = rows.size() - 1;
+    const auto there = device::upload(session, batch);
+    auto* targets = device_array<float>(session, tokens);
+    auto* advantages = device_array<float>(session, tokens);
+    if (kernels.vtrace) {
+      report.time("vtrace", "8192 x 8192", session, 20.0 * tokens, [&](cuda::Launch& launch) {
+        return kernels.vtrace({}, there, tokens, targets, advantages, launch);
+      });
+    }
+    if (kernels.retrace) {
+      report.time("retrace", "8192 x 8192", session, 20.0 * tokens,
+                  [&](cuda::Launch& launch) { return kernels.retrace({}, there, tokens, targets, launch); });
+    }
+    if (kernels.upgo) {
+      report.time("upgo", "8192 x 8192", session, 20.0 * tokens, [&](cuda::Launch& launch) {
+        return kernels.upgo({}, there, tokens, targets, advantages, launch);
+      });
+    }
+  });
   part(report, "policy_loss", [&](device::Session& session, const cuda::Kernels& kernels) {
     if (!kernels.policy_loss) return;
     Random random(4);
@@ -153,35 +182,45 @@ void time_kernels(Report& report) {
                   return kernels.preference_loss({}, there, tokens, gradients, value, fault, launch);
                 });
   });
-  part(report, "importance_weights rejection", [&](device::Session& session, const cuda::Kernels& kernels) {
-    const auto log_probs = filled(16, tokens, -4, -0.1), rollout = filled(17, tokens, -4, -0.1);
-    const auto rows = uniform_rows(side, side);
-    rl::RolloutBatch<float> batch;
-    batch.log_probs = log_probs.data();
-    batch.rollout_log_probs = rollout.data();
-    batch.cu_seqlens = rows.data();
-    batch.rows = rows.size() - 1;
-    const auto there = device::upload(session, batch);
-    if (kernels.importance_weights) {
-      rl::WeightRule rule;
-      rule.high = 2;
-      auto* weights = device_array<float>(session, tokens);
-      auto* metrics = device_array<rl::WeightMetrics>(session, 1);
-      report.time("importance_weights", "2^26 tokens, clipped", session, 12.0 * tokens,
-                  [&](cuda::Launch& launch) {
-                    return kernels.importance_weights(rule, there, tokens, weights, nullptr, metrics, launch);
-                  });
-    }
-    if (kernels.rejection) {
-      const rl::Criterion criterion{rl::RejectionStatistic::k3, rl::RejectionLevel::sequence_mean, 0, 1e9};
-      auto* mask = device_array<std::uint8_t>(session, tokens);
-      auto* keep = device_array<std::uint8_t>(session, batch.rows);
-      auto* metrics = device_array<rl::CriterionMetrics>(session, 1);
-      report.time("rejection", "2^26 tokens, k3 of rows", session, 8.0 * tokens, [&](cuda::Launch& launch) {
-        return kernels.rejection(criterion, 20, 0, there, tokens, mask, keep, metrics, launch);
-      });
-    }
-  });
+  part(report, "importance_weights rejection mismatch_metrics",
+       [&](device::Session& session, const cuda::Kernels& kernels) {
+         const auto log_probs = filled(16, tokens, -4, -0.1), rollout = filled(17, tokens, -4, -0.1);
+         const auto rows = uniform_rows(side, side);
+         rl::RolloutBatch<float> batch;
+         batch.log_probs = log_probs.data();
+         batch.rollout_log_probs = rollout.data();
+         batch.cu_seqlens = rows.data();
+         batch.rows = rows.size() - 1;
+         const auto there = device::upload(session, batch);
+         if (kernels.importance_weights) {
+           rl::WeightRule rule;
+           rule.high = 2;
+           auto* weights = device_array<float>(session, tokens);
+           auto* metrics = device_array<rl::WeightMetrics>(session, 1);
+           report.time("importance_weights", "2^26 tokens, clipped", session, 12.0 * tokens,
+                       [&](cuda::Launch& launch) {
+                         return kernels.importance_weights(rule, there, tokens, weights, nullptr, metrics,
+                                                           launch);
+                       });
+         }
+         if (kernels.rejection) {
+           const rl::Criterion criterion{rl::RejectionStatistic::k3, rl::RejectionLevel::sequence_mean, 0,
+                                         1e9};
+           auto* mask = device_array<std::uint8_t>(session, tokens);
+           auto* keep = device_array<std::uint8_t>(session, batch.rows);
+           auto* metrics = device_array<rl::CriterionMetrics>(session, 1);
+           report.time(
+               "rejection", "2^26 tokens, k3 of rows", session, 8.0 * tokens, [&](cuda::Launch& launch) {
+                 return kernels.rejection(criterion, 20, 0, there, tokens, mask, keep, metrics, launch);
+               });
+         }
+         if (kernels.mismatch_metrics) {
+           auto* metrics = device_array<rl::MismatchMetrics>(session, 1);
+           report.time("mismatch_metrics", "2^26 tokens", session, 8.0 * tokens, [&](cuda::Launch& launch) {
+             return kernels.mismatch_metrics(there, tokens, metrics, launch);
+           });
+         }
+       });
   part(report, "logits", [&](device::Session& session, const cuda::Kernels& kernels) {
     const std::size_t lines = 4096, width = 49152;
     const auto logits = filled(11, lines * width, -10, 10);

@@ -17,12 +17,14 @@ Kernels every_kernel() {
   add_advantages(table);
   add_dueling(table);
   add_gae(table);
+  add_gamma_weights(table);
   add_importance_weights(table);
   add_kl_reward(table);
   add_kl_rows(table);
   add_kl_tokens(table);
   add_linear(table);
   add_logits(table);
+  add_mismatch_metrics(table);
   add_off_policy_returns(table);
   add_policy_loss(table);
   add_polyak(table);

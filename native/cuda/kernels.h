@@ -36,6 +36,8 @@ struct WeightRule;
 struct WeightMetrics;
 struct Criterion;
 struct CriterionMetrics;
+struct MismatchMetrics;
+struct GammaWeight;
 template <typename Float>
 struct AdvantageBatch;
 template <typename Float>
@@ -60,6 +62,8 @@ template <typename Float>
 struct ReturnsBatch;
 template <typename Float>
 struct RolloutBatch;
+template <typename Float>
+struct GammaBatch;
 enum class KlDirection;
 enum class DuelingCentre;
 enum class ReplaySampling;
@@ -170,7 +174,7 @@ struct DeviceSumTree {
   double* minima = nullptr;
 };
 
-constexpr std::uint32_t kernels_version = 3;
+constexpr std::uint32_t kernels_version = 4;
 
 // A null entry: this library has no such kernel.
 struct Kernels {
@@ -237,6 +241,11 @@ struct Kernels {
                    std::uint8_t* keep, rl::CriterionMetrics* metrics, Launch&);
   int (*linear_statistics)(const LinearRows&, const rl::LogitsStatistics<float>&, Fault* fault, Launch&);
   int (*linear_gradient)(const LinearRows&, const LinearGradient&, Fault* fault, Launch&);
+  int (*mismatch_metrics)(const rl::RolloutBatch<float>&, std::int64_t tokens, rl::MismatchMetrics* metrics,
+                          Launch&);
+  // weights: [rows]
+  int (*gamma_weights)(const rl::GammaWeight&, const rl::GammaBatch<float>&, std::int64_t tokens,
+                       float* weights, Launch&);
 };
 
 }  // namespace adjudge::cuda

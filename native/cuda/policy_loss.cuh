@@ -4,6 +4,7 @@
 
 #include "cuda/rows.cuh"
 #include "rules/loss_constants.h"
+#include "rules/vespo_terms.h"
 
 namespace adjudge::cuda {
 
@@ -58,10 +59,9 @@ SIMT_DEVICE double log_ratio_of(const LossPlan& plan, std::int64_t token) {
   return static_cast<double>(plan.batch.log_probs[token]) - plan.batch.old_log_probs[token];
 }
 
-// phi of a row of this log weight, for one sign of the advantage; the floor of the rate is TRL's.
+// phi of a row of this log weight, for one sign of the advantage.
 SIMT_DEVICE float phi_of(double shape, double rate, double log_weight) {
-  const double positive_rate = rate > 1e-4 ? rate : 1e-4;
-  return static_cast<float>(exp(positive_rate + shape * log_weight - positive_rate * exp(log_weight)));
+  return static_cast<float>(rl::vespo_phi(shape, rate, log_weight));
 }
 
 // rows: [rows], totals: [1]. taught: the number of tokens of `teaches`, or null.

@@ -11,9 +11,6 @@ namespace {
 
 using namespace rl;
 
-// Bounds of the log of a token's ratio or weight, and of their sum over the row: reference/loss_weighted.h.
-constexpr double vespo_log_limit = 20;
-constexpr double vespo_log_floor = -18.420680743952367;  // log 1e-8
 constexpr double importance_floor = 1e-10;
 
 SIMT_DEVICE double within(double x, double low, double high) {
@@ -38,13 +35,12 @@ SIMT_DEVICE void add_token(const LossPlan& plan, std::int64_t row, std::int64_t 
   const bool counted = counts(plan, t);
   if (kind == LossKind::vespo && batch.importance_weights &&
       (counted || plan.gamma_weight.masked_importance)) {
-    sums.log_importance +=
-        within(log(static_cast<double>(batch.importance_weights[t])), vespo_log_floor, vespo_log_limit);
+    sums.log_importance += vespo_bounded(log(static_cast<double>(batch.importance_weights[t])));
   }
   if (!counted) return;
   const double change = log_ratio_of(plan, t);
   sums.change += change;
-  sums.log_weight += within(change, -vespo_log_limit, vespo_log_limit);
+  sums.log_weight += vespo_bounded_ratio(change);
   if (plan.drift) {
     const float rollout = (batch.rollout_log_probs ? batch.rollout_log_probs : batch.old_log_probs)[t];
     if (rollout == rollout) sums.drift += static_cast<double>(rollout) - batch.log_probs[t];
@@ -87,7 +83,7 @@ SIMT_DEVICE LossRow facts_of(const LossPlan& plan, double counted, const RowSums
   if (!plan.by_token) set_ratio(plan, sums, row);
   if (plan.constants.kind == LossKind::vespo) {
     const GammaWeight& gamma = plan.gamma_weight;
-    const double log_weight = within(sums.log_weight + sums.log_importance, vespo_log_floor, vespo_log_limit);
+    const double log_weight = vespo_bounded(sums.log_weight + sums.log_importance);
     row.phi_positive = phi_of(gamma.shape_positive, gamma.rate_positive, log_weight);
     row.phi_negative = phi_of(gamma.shape_negative, gamma.rate_negative, log_weight);
   }

@@ -1,4 +1,4 @@
-// The preference losses but for aot, which sorts. A warp or a block per completion adds up its tokens, a
+// The preference losses. A warp or a block per completion adds up its tokens, a
 // thread per pair (kto: per completion) takes its terms, a thread per pair brings their slopes back to the
 // completions, and a warp or a block per completion writes its gradients. Reads 4 bytes a token, 8 with a
 // reference, and the masks, writes 4; 2 to 4 f64 flops a token, about 100 a pair. A completion may be in many
@@ -7,33 +7,12 @@
 #include <cmath>
 
 #include "cuda/fault.cuh"
-#include "cuda/rows.cuh"
+#include "cuda/preference_loss.cuh"
 #include "cuda/table.h"
 #include "rules/preference_metrics.h"
-#include "rules/preference_terms.h"
 
 namespace adjudge::cuda {
 namespace {
-
-using namespace rl;
-using Whole = unsigned long long;
-
-struct RowSums {
-  double log_prob, reference, tokens, nll, nll_tokens;
-};
-
-// What the kernels share; all of it lies in device memory but for the rule.
-struct View {
-  PreferenceRule rule;
-  PreferenceBatch<float> batch;
-  std::int64_t terms;  // pairs; kto: completions
-  double each;         // what every term of a mean weighs
-  RowSums* rows;       // null: log_probs are of completions
-  double* chosen_slopes;
-  double* rejected_slopes;
-  Whole* slopes;               // [completions]; kto: null, chosen_slopes are theirs
-  std::int32_t* times_chosen;  // [completions], null without a token loss
-};
 
 struct PreferencePart {
   double loss, reward_chosen, reward_rejected, higher, margin, log_prob_chosen, log_prob_rejected, log_odds,
@@ -49,43 +28,6 @@ struct Totals {
   double nll_share;
   double unit, units;  // of a slope as a whole number, and its inverse
 };
-
-struct Side {
-  double log_prob, log_ratio, share, nll, nll_tokens;
-};
-
-SIMT_DEVICE double tokens_of(const View& view, std::int64_t row) {
-  if (view.rows) return view.rows[row].tokens;
-  return view.batch.lengths ? view.batch.lengths[row] : 1;
-}
-
-SIMT_DEVICE Side side_of(const View& view, std::int64_t row) {
-  const PreferenceBatch<float>& batch = view.batch;
-  Side side;
-  double reference = 0;
-  if (view.rows) {
-    const RowSums& sums = view.rows[row];
-    side = {sums.log_prob, 0, 1, sums.nll, sums.nll_tokens};
-    reference = sums.reference;
-  } else {
-    const double log_prob = batch.log_probs[row];
-    side = {log_prob, 0, 1, log_prob, tokens_of(view, row)};
-    if (batch.reference_log_probs) reference = batch.reference_log_probs[row];
-  }
-  const double share = 1 / fmax(tokens_of(view, row), 1.0);
-  if (view.rule.length_normalization == LengthNormalization::log_prob) {
-    side.log_prob *= share;
-    reference *= share;
-  }
-  if (view.rule.length_normalization == LengthNormalization::score) side.share = share;
-  side.log_ratio = side.log_prob - reference;
-  return side;
-}
-
-SIMT_DEVICE Score<double> score_of_side(const View& view, const Side& side) {
-  const Score<double> score = score_of(view.rule, side.log_ratio);
-  return {score.value * side.share, score.slope * side.share};
-}
 
 SIMT_KERNEL preference_rows_kernel(RowRange range, PreferenceBatch<float> batch, RowSums* rows) {
   for_rows_of_block(range, [&](const auto& team, std::int64_t row) {
@@ -123,14 +65,14 @@ SIMT_KERNEL preference_baseline_kernel(PreferenceBatch<float> batch, Totals* tot
     totals->baseline = batch.mismatched > 0 ? fmax(sum / static_cast<double>(batch.mismatched), 0.0) : 0;
 }
 
-SIMT_DEVICE void take_pair(const View& view, std::int64_t pair, PreferencePart& part, Extremes& extremes,
-                           FaultKey* fault) {
+SIMT_DEVICE void take_pair(const PreferenceView& view, std::int64_t pair, PreferencePart& part,
+                           Extremes& extremes, FaultKey* fault) {
   const PreferenceRule& rule = view.rule;
   const PreferenceBatch<float>& batch = view.batch;
   const Side good = side_of(view, batch.chosen[pair]), bad = side_of(view, batch.rejected[pair]);
   const Score<double> chosen = score_of_side(view, good), rejected = score_of_side(view, bad);
   const double weight = batch.weights ? view.each * batch.weights[pair] : view.each;
-  PairLoss<double> loss;
+  PairLoss<double> loss{0, 0, 0};
   if (rule.kind == PreferenceKind::orpo) {
     if (!(chosen.value < 0) || !(rejected.value < 0)) {
       note_fault(fault, FaultKind::probability_one, pair);
@@ -140,13 +82,18 @@ SIMT_DEVICE void take_pair(const View& view, std::int64_t pair, PreferencePart& 
     loss = odds.pair;
     part.log_odds = odds.log_odds;
     part.log_sigmoid_odds = odds.log_sigmoid_odds;
-  } else {
+  } else if (!view.matched_losses) {
     loss = pair_loss(rule, chosen.value, rejected.value, batch.margins ? batch.margins[pair] : 0.0);
   }
   const double centre = view.each * rule.center_coefficient, both = chosen.value + rejected.value;
   part.loss = weight * loss.value + centre * both * both;
-  const double chosen_slope = (weight * loss.chosen + 2 * centre * both) * chosen.slope;
-  const double rejected_slope = (weight * loss.rejected + 2 * centre * both) * rejected.slope;
+  double chosen_slope = (weight * loss.chosen + 2 * centre * both) * chosen.slope;
+  double rejected_slope = (weight * loss.rejected + 2 * centre * both) * rejected.slope;
+  if (view.matched_losses) {  // of log-probs and log ratios, not of scores
+    part.loss += view.matched_losses[pair];
+    chosen_slope += view.chosen_slopes[pair];
+    rejected_slope += view.rejected_slopes[pair];
+  }
   view.chosen_slopes[pair] = chosen_slope;
   view.rejected_slopes[pair] = rejected_slope;
   part.reward_chosen = rule.beta * (batch.reference_log_probs ? good.log_ratio : chosen.value);
@@ -161,7 +108,8 @@ SIMT_DEVICE void take_pair(const View& view, std::int64_t pair, PreferencePart& 
               fmax(fabs(chosen_slope), fabs(rejected_slope))};
 }
 
-SIMT_DEVICE void take_single(const View& view, double baseline, std::int64_t row, PreferencePart& part) {
+SIMT_DEVICE void take_single(const PreferenceView& view, double baseline, std::int64_t row,
+                             PreferencePart& part) {
   const PreferenceRule& rule = view.rule;
   const PreferenceBatch<float>& batch = view.batch;
   const bool good = batch.desirable[row] != 0;
@@ -177,7 +125,7 @@ SIMT_DEVICE void take_single(const View& view, double baseline, std::int64_t row
   (good ? part.log_prob_chosen : part.log_prob_rejected) = side.log_prob;
 }
 
-SIMT_KERNEL preference_terms_kernel(View view, const Totals* totals, PreferencePart* parts,
+SIMT_KERNEL preference_terms_kernel(PreferenceView view, const Totals* totals, PreferencePart* parts,
                                     Extremes* extremes, FaultKey* fault) {
   const std::int64_t term = simt::block() * simt::threads() + simt::thread();
   PreferencePart part{};
@@ -210,8 +158,9 @@ SIMT_DEVICE void set_unit(double slope, std::int64_t terms, Totals* totals) {
   if (!(slope < INFINITY)) totals->unit = NAN;
 }
 
-SIMT_KERNEL preference_finish_kernel(View view, const PreferencePart* parts, const Extremes* extremes,
-                                     std::int64_t count, Totals* totals, PreferenceValue* result) {
+SIMT_KERNEL preference_finish_kernel(PreferenceView view, const PreferencePart* parts,
+                                     const Extremes* extremes, std::int64_t count, Totals* totals,
+                                     PreferenceValue* result) {
   PreferencePart sums{};
   Extremes ends{INFINITY, -INFINITY, 0};
   for (std::int64_t i = simt::thread(); i < count; i += simt::threads()) {
@@ -244,14 +193,14 @@ SIMT_KERNEL preference_finish_kernel(View view, const PreferencePart* parts, con
   result->loss -= totals->nll_share * sums.nll;
 }
 
-SIMT_KERNEL preference_zero_kernel(View view) {
+SIMT_KERNEL preference_zero_kernel(PreferenceView view) {
   const std::int64_t row = simt::block() * simt::threads() + simt::thread();
   if (row >= static_cast<std::int64_t>(view.batch.completions)) return;
   view.slopes[row] = 0;
   if (view.times_chosen) view.times_chosen[row] = 0;
 }
 
-SIMT_KERNEL preference_gather_kernel(View view, const Totals* totals) {
+SIMT_KERNEL preference_gather_kernel(PreferenceView view, const Totals* totals) {
   const std::int64_t pair = simt::block() * simt::threads() + simt::thread();
   if (pair >= view.terms) return;
   const auto whole = [&](double slope) {
@@ -267,7 +216,7 @@ struct RowGradient {
   double ranked, likelihood;
 };
 
-SIMT_DEVICE RowGradient gradient_of(const View& view, const Totals& totals, std::int64_t row) {
+SIMT_DEVICE RowGradient gradient_of(const PreferenceView& view, const Totals& totals, std::int64_t row) {
   double slope = 0, likelihood = 0;
   if (view.slopes) {
     slope = static_cast<double>(static_cast<std::int64_t>(view.slopes[row])) * totals.unit;
@@ -279,14 +228,14 @@ SIMT_DEVICE RowGradient gradient_of(const View& view, const Totals& totals, std:
   return {mean ? slope / fmax(tokens_of(view, row), 1.0) : slope, likelihood};
 }
 
-SIMT_KERNEL preference_write_kernel(View view, const Totals* totals, float* gradients) {
+SIMT_KERNEL preference_write_kernel(PreferenceView view, const Totals* totals, float* gradients) {
   const std::int64_t row = simt::block() * simt::threads() + simt::thread();
   if (row >= static_cast<std::int64_t>(view.batch.completions)) return;
   const RowGradient one = gradient_of(view, *totals, row);
   gradients[row] = static_cast<float>(one.ranked - one.likelihood);
 }
 
-SIMT_KERNEL preference_write_tokens_kernel(RowRange range, View view, const Totals* totals,
+SIMT_KERNEL preference_write_tokens_kernel(RowRange range, PreferenceView view, const Totals* totals,
                                            float* gradients) {
   const PreferenceBatch<float>& batch = view.batch;
   for_rows_of_block(range, [&](const auto& team, std::int64_t row) {
@@ -302,12 +251,13 @@ SIMT_KERNEL preference_write_tokens_kernel(RowRange range, View view, const Tota
 
 int preference_loss(const PreferenceRule& rule, const PreferenceBatch<float>& batch, std::int64_t,
                     float* gradients, PreferenceValue* value, Fault* fault, Launch& launch) {
-  if (rule.kind == PreferenceKind::aot || rule.kind == PreferenceKind::aot_unpaired) return rule_not_computed;
+  const bool sorts = rule.kind == PreferenceKind::aot || rule.kind == PreferenceKind::aot_unpaired;
   const bool single = rule.kind == PreferenceKind::kto;
   const auto completions = static_cast<std::int64_t>(batch.completions);
-  View view{rule,    batch,   single ? completions : static_cast<std::int64_t>(batch.pairs),
-            0,       nullptr, nullptr,
-            nullptr, nullptr, nullptr};
+  PreferenceView view{};
+  view.rule = rule;
+  view.batch = batch;
+  view.terms = single ? completions : static_cast<std::int64_t>(batch.pairs);
   const double size = batch.batch_size >= 0 ? batch.batch_size : static_cast<double>(view.terms);
   view.each = size > 0 ? 1 / size : 0;
   Enqueue enqueue(launch, 256);
@@ -324,11 +274,17 @@ int preference_loss(const PreferenceRule& rule, const PreferenceBatch<float>& ba
     view.slopes = enqueue.take<Whole>(completions);
     if (rule.nll_coefficient != 0) view.times_chosen = enqueue.take<std::int32_t>(completions);
   }
+  SortedPairs sorted{};
+  if (sorts) {
+    sorted = take_sorted_pairs(enqueue, view.terms);
+    view.matched_losses = enqueue.take<double>(view.terms);
+  }
   if (enqueue.stops()) return enqueue.status();
   const RowRange range = row_range(batch.cu_seqlens, completions, enqueue.threads());
   begin_faults(enqueue, key);
   if (view.rows) enqueue(ADJUDGE_NAMED(preference_rows_kernel), blocks_of(range), range, batch, view.rows);
   if (single) enqueue(ADJUDGE_NAMED(preference_baseline_kernel), 1, batch, totals);
+  if (sorts) enqueue_sorted_pairs(enqueue, view, sorted);
   enqueue(ADJUDGE_NAMED(preference_terms_kernel), term_blocks, view, totals, parts, extremes, key);
   enqueue(ADJUDGE_NAMED(preference_finish_kernel), 1, view, parts, extremes, term_blocks, totals, value);
   if (!single) {

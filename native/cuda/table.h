@@ -8,12 +8,14 @@ namespace adjudge::cuda {
 void add_advantages(Kernels& table);
 void add_dueling(Kernels& table);
 void add_gae(Kernels& table);
+void add_gamma_weights(Kernels& table);
 void add_importance_weights(Kernels& table);
 void add_kl_reward(Kernels& table);
 void add_kl_rows(Kernels& table);
 void add_kl_tokens(Kernels& table);
 void add_linear(Kernels& table);
 void add_logits(Kernels& table);
+void add_mismatch_metrics(Kernels& table);
 void add_off_policy_returns(Kernels& table);
 void add_policy_loss(Kernels& table);
 void add_polyak(Kernels& table);

@@ -76,8 +76,20 @@ rl::RejectionShares rejection_mask(Choice choice, const rl::RejectionRule& rule,
 
 template <>
 rl::MismatchMetrics mismatch_metrics(Choice choice, const rl::RolloutBatch<float>& batch) {
-  refuse_without_kernel(choice, "mismatchMetrics");
-  return rl::mismatch_metrics(batch);
+  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
+  rl::MismatchMetrics metrics;
+  dispatch(
+      choice, "mismatchMetrics", bytes_of(2, tokens),
+      [&](Session& session) {
+        const auto there = upload(session, batch);
+        auto* const metrics_there = session.out(&metrics, 1);
+        return run(session, "mismatch_metrics", session.kernels().mismatch_metrics, nullptr,
+                   [&](auto& kernel, auto& launch) {
+                     return kernel(there, static_cast<std::int64_t>(tokens), metrics_there, launch);
+                   });
+      },
+      [&] { metrics = rl::mismatch_metrics(batch); });
+  return metrics;
 }
 
 template <>
@@ -89,8 +101,18 @@ rl::MismatchMetrics mismatch_metrics(Choice choice, const rl::RolloutBatch<doubl
 template <>
 void gamma_weights(Choice choice, const rl::GammaWeight& rule, const rl::GammaBatch<float>& batch,
                    float* weights) {
-  refuse_without_kernel(choice, "gammaWeights");
-  rl::gamma_weights(rule, batch, weights);
+  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
+  dispatch(
+      choice, "gammaWeights", bytes_of(2, tokens),
+      [&](Session& session) {
+        const auto there = upload(session, batch);
+        float* const weights_there = session.out(weights, batch.rows);
+        return run(session, "gamma_weights", session.kernels().gamma_weights, nullptr,
+                   [&](auto& kernel, auto& launch) {
+                     return kernel(rule, there, static_cast<std::int64_t>(tokens), weights_there, launch);
+                   });
+      },
+      [&] { rl::gamma_weights(rule, batch, weights); });
 }
 
 template <>

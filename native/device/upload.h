@@ -136,6 +136,17 @@ inline rl::RolloutBatch<float> upload(Session& session, rl::RolloutBatch<float> 
   return batch;
 }
 
+inline rl::GammaBatch<float> upload(Session& session, rl::GammaBatch<float> batch) {
+  const std::size_t tokens = covered(batch.cu_seqlens, batch.rows);
+  batch.log_probs = session.in(batch.log_probs, tokens);
+  batch.old_log_probs = session.in(batch.old_log_probs, tokens);
+  batch.importance_weights = session.in(batch.importance_weights, tokens);
+  batch.advantages = session.in(batch.advantages, batch.rows);
+  batch.mask = session.in(batch.mask, tokens);
+  batch.cu_seqlens = session.in(batch.cu_seqlens, batch.rows + 1);
+  return batch;
+}
+
 inline rl::QTargetBatch<float> upload(Session& session, rl::QTargetBatch<float> batch) {
   const std::size_t each = batch.steps * batch.actions, q = each * batch.quantiles;
   batch.cu_seqlens = session.in(batch.cu_seqlens, batch.trajectories + 1);

@@ -1,4 +1,5 @@
-// Importance weights and rejection over the SIMT shim against the f64 reference on the same rounded inputs.
+// Importance weights, rejection, mismatch and vespo's weights over the SIMT shim against the f64 reference on
+// the same rounded inputs.
 #include "reference/off_policy.h"
 
 #include <cmath>
@@ -183,6 +184,68 @@ TEST(CudaOffPolicy, RejectionOfNothingCounted) {
   const RejectionRule rule{{{RejectionStatistic::k3, RejectionLevel::sequence_mean, 0.1, 0.5, false}}, 20, 0};
   compare(rule, data);
   compare(rule, Case({}));
+}
+
+void compare_mismatch(const Case& data) {
+  const MismatchMetrics reference = reference::mismatch_metrics(data.dual());
+  in_every_order([&](int threads) {
+    MismatchMetrics metrics;
+    metrics.missing = -7;
+    enqueue(threads, [&](Launch& launch) {
+      return adjudge_cuda_kernels()->mismatch_metrics(
+          data.single(), static_cast<std::int64_t>(data.ragged.tokens()), &metrics, launch);
+    });
+    expect_metrics(metrics, reference);
+    Bits bits;
+    bits.add(metrics);
+    return bits;
+  });
+}
+
+TEST(CudaOffPolicy, MismatchIsTheReference) {
+  Case data(lengths);
+  compare_mismatch(data);
+  data.ragged.mask.assign(data.ragged.tokens(), 0);
+  compare_mismatch(data);
+  compare_mismatch(Case({}));
+}
+
+TEST(CudaOffPolicy, GammaWeightsAreTheReference) {
+  Case data(lengths);
+  Ragged& ragged = data.ragged;
+  const std::vector<float> old = ragged.hidden(ragged.normal(ragged.tokens(), 0.6, -2));
+  std::vector<float> importance = ragged.normal(ragged.tokens(), 0.2, 1);
+  for (std::size_t t = 0; t < importance.size(); ++t)
+    importance[t] = t % 13 == 4 ? 0 : std::abs(importance[t]);
+  const auto wide_old = widened(old), wide_importance = widened(importance);
+  for (const bool weighted : {false, true}) {
+    GammaWeight rule;
+    rule.masked_importance = weighted;
+    const GammaBatch<double> dual{data.wide_log_probs.data(),
+                                  wide_old.data(),
+                                  weighted ? wide_importance.data() : nullptr,
+                                  data.wide_advantages.data(),
+                                  ragged.mask.data(),
+                                  ragged.cu_seqlens.data(),
+                                  ragged.rows()};
+    const GammaBatch<float> single{
+        data.log_probs.data(),  old.data(),         weighted ? importance.data() : nullptr,
+        data.advantages.data(), ragged.mask.data(), ragged.cu_seqlens.data(),
+        ragged.rows()};
+    std::vector<double> expected(ragged.rows());
+    reference::gamma_weights(rule, dual, expected.data());
+    in_every_order([&](int threads) {
+      std::vector<float> weights(ragged.rows(), -7.0f);
+      enqueue(threads, [&](Launch& launch) {
+        return adjudge_cuda_kernels()->gamma_weights(rule, single, static_cast<std::int64_t>(ragged.tokens()),
+                                                     weights.data(), launch);
+      });
+      expect_close(weights, expected);
+      Bits bits;
+      bits.add(weights);
+      return bits;
+    });
+  }
 }
 
 }  // namespace

@@ -45,7 +45,6 @@ void compare(const PreferenceRule& rule, const Case& data) {
 TEST(CudaPreferenceLoss, EveryKindIsTheReference) {
   const Case tokens(11, true, true), sums(140, false, false);
   for (const Kind kind : kinds) {
-    if (kind == Kind::aot || kind == Kind::aot_unpaired) continue;
     compare(rule_of(kind, 2), tokens);
     compare(rule_of(kind, 0.4), sums);
   }
@@ -75,7 +74,6 @@ TEST(CudaPreferenceLoss, ACompletionInEveryPairGathersAllOfThem) {
 
 TEST(CudaPreferenceLoss, FarFromTheReferenceEveryTermIsTheReference) {
   for (const Kind kind : kinds) {
-    if (kind == Kind::aot || kind == Kind::aot_unpaired) continue;
     compare(rule_of(kind, 1), far_case());
   }
 }
@@ -84,7 +82,7 @@ TEST(CudaPreferenceLoss, NothingToCompareIsNoLoss) {
   Case data(40, true, false);
   data.chosen.clear();
   data.rejected.clear();
-  for (const Kind kind : {Kind::sigmoid, Kind::orpo}) compare(rule_of(kind, 0.1), data);
+  for (const Kind kind : {Kind::sigmoid, Kind::orpo, Kind::aot}) compare(rule_of(kind, 0.1), data);
 }
 
 TEST(CudaPreferenceLoss, OddsThatAreNotFiniteAreAFaultOfTheFirstPair) {
@@ -108,15 +106,23 @@ TEST(CudaPreferenceLoss, OddsThatAreNotFiniteAreAFaultOfTheFirstPair) {
   });
 }
 
-TEST(CudaPreferenceLoss, SortedKindsHaveNoKernel) {
-  const Case data(4, false, false);
-  const auto arrays = data.arrays<float>();
-  const PreferenceRule rule = rule_of(Kind::aot, 0.1);
-  Launch launch;
-  launch.measure = true;
-  EXPECT_EQ(adjudge_cuda_kernels()->preference_loss(rule, data.batch<float>(rule, arrays), 4, nullptr,
-                                                    nullptr, nullptr, launch),
-            rule_not_computed);
+// More pairs than a block sorts, many of them equal, whose order is the pairs'.
+TEST(CudaPreferenceLoss, SortedSidesOfManyPairsMeetAsInTheReference) {
+  Case data(6000, false, false);
+  for (std::size_t i = 0; i < 6000; i += 3)
+    data.log_probs[i] = data.reference[i] = -4 - static_cast<float>(i % 9);
+  ASSERT_GT(data.chosen.size(), 2048u);
+  for (const Kind kind : {Kind::aot, Kind::aot_unpaired}) compare(rule_of(kind, 0.3), data);
+}
+
+TEST(CudaPreferenceLoss, SortedSidesWithMeansPerTokenTokenLossesAndCentresAreTheReference) {
+  for (const Kind kind : {Kind::aot, Kind::aot_unpaired}) {
+    PreferenceRule rule = rule_of(kind, 0.3);
+    rule.length_normalization = Mean::log_prob;
+    rule.nll_coefficient = 0.3;
+    rule.center_coefficient = 0.01;
+    compare(rule, Case(12, true, true));
+  }
 }
 
 }  // namespace

@@ -72,8 +72,7 @@ const prepareGamma = (spec: GammaSpec, device: Device | undefined): Prepared<Gam
 
 /**
  * The constants of the vespo loss for a completion (TRL 1.16, `get_gamma_weights`): e^λ w^k e^(−λw), which is 1 at
- * w = 1, with w the product of the completion's ratios (and importance weights) within [1e−8, e^20]. There is no CUDA
- * kernel.
+ * w = 1, with w the product of the completion's ratios (and importance weights) within [1e−8, e^20].
  * @returns [completions], in the element type of `logProbs`.
  * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree or numbers that are not finite; `BUFFER_OVERLAP`,
  *   `BUFFER_DETACHED`, `BUFFER_BUSY` for memory that cannot be used.

@@ -188,7 +188,7 @@ export const rejectionMask: RlCall<OffPolicySpec, OffPolicyOptions, RejectionInp
 
 /**
  * How far training and rollout lie apart, whatever is done about it; log-probs that the rollout did not report are left
- * out. Forms as of {@link importanceWeights}; there is no CUDA kernel.
+ * out. Forms as of {@link importanceWeights}.
  * @throws AdjudgeError `ARGUMENT_INVALID` for lengths that disagree or infinite log-probs.
  */
 export const mismatchMetrics: PlainCall<RolloutInput, MismatchMetrics> = plainCall((device) =>

@@ -10,7 +10,10 @@ import {
   duelingGradients,
   duelingQ,
   gae,
+  gammaWeights,
+  mismatchMetrics,
   polyakAverage,
+  preferenceLoss,
   qLoss,
   qTargets,
   resolveAlgorithm,
@@ -109,6 +112,39 @@ describe.skipIf(!existsSync(library))('device: cuda', () => {
     const messages = onBoth((device) => refusal(() => qLoss.prepare(rule, { device })(absent)).message)
     expect(messages[0]).toContain('actions[9] is 7')
     expect(messages[0]).toBe(messages[1])
+  })
+
+  it('the mismatch and the weights of vespo agree with the processor', () => {
+    const shifted = oldValues!.map((value, token) => value - 0.3 * Math.cos(token))
+    const both = {
+      logProbs: oldValues!,
+      cuSeqlens,
+      mask,
+      advantages: batch.advantages.rewards.map((reward) => reward - 0.5)
+    }
+    const calls = [
+      (device: 'cuda' | 'cpu') => mismatchMetrics({ ...both, rolloutLogProbs: shifted }, { device }),
+      (device: 'cuda' | 'cpu') => gammaWeights({}, { ...both, oldLogProbs: shifted }, { device })
+    ]
+    for (const call of calls) {
+      const [result, wanted] = [call('cuda'), call('cpu')].map((values) => Object.values(values) as number[])
+      expect(wanted!.some((value) => value !== 0)).toBe(true)
+      expectClose(result!, wanted!)
+    }
+  })
+
+  it.each(['aot', 'aot_unpaired'])('the preference loss %s, which sorts, agrees with the processor', (name) => {
+    const logProbs = Float32Array.from({ length: 24 }, (_, i) => -2 - Math.sin(5 * i))
+    const pairs = {
+      logProbs,
+      referenceLogProbs: logProbs.map((value, i) => value - 0.4 * Math.cos(3 * i)),
+      chosen: Int32Array.from({ length: 12 }, (_, pair) => 2 * pair),
+      rejected: Int32Array.from({ length: 12 }, (_, pair) => 2 * pair + 1)
+    }
+    const wanted = preferenceLoss.prepare(name, { device: 'cpu' })(pairs)
+    const result = preferenceLoss.prepare(name, { device: 'cuda' })(pairs)
+    expect(result.loss).toBeCloseTo(wanted.loss, 6)
+    expectClose(result.gradients, wanted.gradients)
   })
 
   it('tells what is wrong with the data as the processor does', () => {
