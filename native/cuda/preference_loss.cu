@@ -1,9 +1,9 @@
-// The preference losses. A warp or a block per completion adds up its tokens, a
-// thread per pair (kto: per completion) takes its terms, a thread per pair brings their slopes back to the
-// completions, and a warp or a block per completion writes its gradients. Reads 4 bytes a token, 8 with a
-// reference, and the masks, writes 4; 2 to 4 f64 flops a token, about 100 a pair. A completion may be in many
-// pairs: its slopes are added as whole numbers, in which the order does not matter, of a unit that the
-// largest slope sets (2^-61 of what all of them could add up to).
+// The preference losses. A warp or a block per completion adds up its tokens, a thread per pair (kto: per
+// completion) takes its terms, a thread per pair brings their slopes back to the completions, and a warp or a
+// block per completion writes its gradients. Reads 4 bytes a token, 8 with a reference, and the masks, writes
+// 4; 2 to 4 f64 flops a token, about 100 a pair. A completion may be in many pairs: its slopes are added as
+// whole numbers, in which the order does not matter, of a unit that the largest slope sets (2^-61 of what all
+// of them could add up to).
 #include <cmath>
 
 #include "cuda/fault.cuh"
@@ -13,6 +13,8 @@
 
 namespace adjudge::cuda {
 namespace {
+
+using namespace rl;
 
 struct PreferencePart {
   double loss, reward_chosen, reward_rejected, higher, margin, log_prob_chosen, log_prob_rejected, log_odds,
@@ -29,9 +31,9 @@ struct Totals {
   double unit, units;  // of a slope as a whole number, and its inverse
 };
 
-SIMT_KERNEL preference_rows_kernel(RowRange range, PreferenceBatch<float> batch, RowSums* rows) {
+SIMT_KERNEL preference_rows_kernel(RowRange range, PreferenceBatch<float> batch, CompletionSums* rows) {
   for_rows_of_block(range, [&](const auto& team, std::int64_t row) {
-    RowSums sums{};
+    CompletionSums sums{};
     for (std::int64_t t = range.cu_seqlens[row] + team.rank(); t < range.cu_seqlens[row + 1];
          t += team.size()) {
       const bool counted = !batch.mask || batch.mask[t];
@@ -48,8 +50,8 @@ SIMT_KERNEL preference_rows_kernel(RowRange range, PreferenceBatch<float> batch,
         sums.nll_tokens += 1;
       }
     }
-    const RowSums whole{team.sum(sums.log_prob), team.sum(sums.reference), team.sum(sums.tokens),
-                        team.sum(sums.nll), team.sum(sums.nll_tokens)};
+    const CompletionSums whole{team.sum(sums.log_prob), team.sum(sums.reference), team.sum(sums.tokens),
+                               team.sum(sums.nll), team.sum(sums.nll_tokens)};
     if (team.rank() == 0) rows[row] = whole;
   });
 }
@@ -69,7 +71,7 @@ SIMT_DEVICE void take_pair(const PreferenceView& view, std::int64_t pair, Prefer
                            Extremes& extremes, FaultKey* fault) {
   const PreferenceRule& rule = view.rule;
   const PreferenceBatch<float>& batch = view.batch;
-  const Side good = side_of(view, batch.chosen[pair]), bad = side_of(view, batch.rejected[pair]);
+  const PreferenceSide good = side_of(view, batch.chosen[pair]), bad = side_of(view, batch.rejected[pair]);
   const Score<double> chosen = score_of_side(view, good), rejected = score_of_side(view, bad);
   const double weight = batch.weights ? view.each * batch.weights[pair] : view.each;
   PairLoss<double> loss{0, 0, 0};
@@ -113,7 +115,7 @@ SIMT_DEVICE void take_single(const PreferenceView& view, double baseline, std::i
   const PreferenceRule& rule = view.rule;
   const PreferenceBatch<float>& batch = view.batch;
   const bool good = batch.desirable[row] != 0;
-  const Side side = side_of(view, row);
+  const PreferenceSide side = side_of(view, row);
   const Score<double> score = score_of_side(view, side);
   double weight = view.each * (good ? rule.desirable_weight : rule.undesirable_weight);
   if (batch.weights) weight *= batch.weights[row];
@@ -268,7 +270,7 @@ int preference_loss(const PreferenceRule& rule, const PreferenceBatch<float>& ba
   auto* const totals = enqueue.take<Totals>(1);
   auto* const key = enqueue.take<FaultKey>(1);
   view.chosen_slopes = enqueue.take<double>(view.terms);
-  if (batch.cu_seqlens) view.rows = enqueue.take<RowSums>(completions);
+  if (batch.cu_seqlens) view.rows = enqueue.take<CompletionSums>(completions);
   if (!single) {
     view.rejected_slopes = enqueue.take<double>(view.terms);
     view.slopes = enqueue.take<Whole>(completions);

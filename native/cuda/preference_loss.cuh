@@ -7,20 +7,19 @@
 
 namespace adjudge::cuda {
 
-using namespace rl;
 using Whole = unsigned long long;
 
-struct RowSums {
+struct CompletionSums {
   double log_prob, reference, tokens, nll, nll_tokens;
 };
 
 // What the kernels share; all of it lies in device memory but for the rule.
 struct PreferenceView {
-  PreferenceRule rule;
-  PreferenceBatch<float> batch;
-  std::int64_t terms;  // pairs; kto: completions
-  double each;         // what every term of a mean weighs
-  RowSums* rows;       // null: log_probs are of completions
+  rl::PreferenceRule rule;
+  rl::PreferenceBatch<float> batch;
+  std::int64_t terms;    // pairs; kto: completions
+  double each;           // what every term of a mean weighs
+  CompletionSums* rows;  // null: log_probs are of completions
   double* chosen_slopes;
   double* rejected_slopes;
   double* matched_losses;      // [pairs], aot: by the pair of the chosen side; others: null
@@ -28,7 +27,7 @@ struct PreferenceView {
   std::int32_t* times_chosen;  // [completions], null without a token loss
 };
 
-struct Side {
+struct PreferenceSide {
   double log_prob, log_ratio, share, nll, nll_tokens;
 };
 
@@ -37,12 +36,12 @@ SIMT_DEVICE double tokens_of(const PreferenceView& view, std::int64_t row) {
   return view.batch.lengths ? view.batch.lengths[row] : 1;
 }
 
-SIMT_DEVICE Side side_of(const PreferenceView& view, std::int64_t row) {
-  const PreferenceBatch<float>& batch = view.batch;
-  Side side;
+SIMT_DEVICE PreferenceSide side_of(const PreferenceView& view, std::int64_t row) {
+  const rl::PreferenceBatch<float>& batch = view.batch;
+  PreferenceSide side;
   double reference = 0;
   if (view.rows) {
-    const RowSums& sums = view.rows[row];
+    const CompletionSums& sums = view.rows[row];
     side = {sums.log_prob, 0, 1, sums.nll, sums.nll_tokens};
     reference = sums.reference;
   } else {
@@ -51,17 +50,17 @@ SIMT_DEVICE Side side_of(const PreferenceView& view, std::int64_t row) {
     if (batch.reference_log_probs) reference = batch.reference_log_probs[row];
   }
   const double share = 1 / fmax(tokens_of(view, row), 1.0);
-  if (view.rule.length_normalization == LengthNormalization::log_prob) {
+  if (view.rule.length_normalization == rl::LengthNormalization::log_prob) {
     side.log_prob *= share;
     reference *= share;
   }
-  if (view.rule.length_normalization == LengthNormalization::score) side.share = share;
+  if (view.rule.length_normalization == rl::LengthNormalization::score) side.share = share;
   side.log_ratio = side.log_prob - reference;
   return side;
 }
 
-SIMT_DEVICE Score<double> score_of_side(const PreferenceView& view, const Side& side) {
-  const Score<double> score = score_of(view.rule, side.log_ratio);
+SIMT_DEVICE rl::Score<double> score_of_side(const PreferenceView& view, const PreferenceSide& side) {
+  const rl::Score<double> score = rl::score_of(view.rule, side.log_ratio);
   return {score.value * side.share, score.slope * side.share};
 }
 

@@ -10,6 +10,8 @@
 namespace adjudge::cuda {
 namespace {
 
+using namespace rl;
+
 // A power of two: what a block sorts in shared memory, 12 bytes an element.
 constexpr std::int64_t tile = 1024;
 
@@ -42,8 +44,8 @@ SIMT_KERNEL sorted_sides_kernel(PreferenceView view, SortedPairs sorted) {
   if (place >= sorted.padded) return;
   std::uint64_t left_key = ~std::uint64_t{0}, right_key = left_key;  // behind every number
   if (place < view.terms) {
-    const Side good = side_of(view, view.batch.chosen[place]),
-               bad = side_of(view, view.batch.rejected[place]);
+    const PreferenceSide good = side_of(view, view.batch.chosen[place]),
+                         bad = side_of(view, view.batch.rejected[place]);
     const bool unpaired = view.rule.kind == PreferenceKind::aot_unpaired;
     const double left = unpaired ? good.log_ratio : good.log_prob - bad.log_prob;
     const double right =
