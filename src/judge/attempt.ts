@@ -52,7 +52,7 @@ export class Attempt {
     try {
       if (hedge === 0 || tail.threshold >= timeout) return this.outcome(first, await first.result, false)
       const second = new Promise<Running | undefined>((resolve) => {
-        slow = setTimeout(() => resolve(this.hedge(request, ask)), tail.threshold)
+        slow = setTimeout(() => resolve(this.hedge(request, ask, first)), tail.threshold)
         void first.result.then(() => resolve(undefined))
       })
       return await this.firstGood(first, second)
@@ -62,16 +62,36 @@ export class Attempt {
     }
   }
 
-  private hedge(request: Omit<ProviderRequest, 'signal'>, ask: Ask): Running | undefined {
+  /** The second call, as soon as there is a place; none where the first ends before. */
+  private async hedge(
+    request: Omit<ProviderRequest, 'signal'>,
+    ask: Ask,
+    first: Running
+  ): Promise<Running | undefined> {
     const { tail } = this.scheduler.model(this.settings.model)
-    if (this.timedOut || ask.signal.aborted || !tail.allows(this.settings.hedge)) return undefined
-    const place = this.scheduler.tryAcquire(ask)
-    if (!place) return undefined
-    tail.hedged()
+    if (!tail.allows(this.settings.hedge)) return undefined
+    tail.hedges++
+    const late = new AbortController()
+    void first.result.then(() => late.abort())
+    const signal = AbortSignal.any([ask.signal, late.signal])
+    const place = await this.placeFor({ ...ask, retry: true, waits: false, signal })
+    if (!place || signal.aborted) {
+      place?.release()
+      tail.hedges--
+      return undefined
+    }
     this.watch.hedged()
     this.watch.called()
     this.counters.hedged(performance.now() - this.startedAt)
     return this.send(request, ask, place)
+  }
+
+  private async placeFor(ask: Ask): Promise<Place | undefined> {
+    try {
+      return await this.scheduler.acquire(ask)
+    } catch {
+      return undefined
+    }
   }
 
   /** The first call's reply or the second's, whichever comes first and is good; a failure only where both fail. */

@@ -48,6 +48,7 @@ export class Rates {
 
   /** Takes the cost of a call that starts now and returns 0, or takes nothing and returns the milliseconds to wait. */
   take(now: number, cost: Cost, limits: Limits): number {
+    if (limits[0] === Infinity && limits[1] === Infinity) return 0
     this.refill(now, cost, limits)
     let wait = 0
     for (let kind = 0; kind < kinds; kind++) {

@@ -1,4 +1,4 @@
-/** Decides when a call may go: one scheduler per server and key, common to all judges of the process. */
+/** Decides when a call may go. */
 import type { ReplyHeaders } from '../providers/provider.js'
 import type { Failure } from '../retry.js'
 import { telemetry } from '../telemetry.js'
@@ -9,10 +9,10 @@ import { systemClock, type Clock } from './clock.js'
 import { AdaptiveConcurrency } from './concurrency.js'
 import { TokenEstimate } from './estimate.js'
 import { allowancesOf } from './headers.js'
+import { KeyRates, type KeyLimits } from './keyRates.js'
 import { Place, type PlaceOwner } from './place.js'
 import { WaitingQueue, type Waiting } from './queue.js'
-import { Rates, type Limits } from './rates.js'
-import type { RateStore } from './store.js'
+import type { Rates } from './rates.js'
 import { SlowTail } from './tail.js'
 
 /** A call that wants to go. */
@@ -24,14 +24,6 @@ export interface Ask extends Omit<Waiting, 'gone' | 'order'> {
   /** Whether it waits where the server does not answer; otherwise it ends at once (there is somebody else to ask). */
   waits: boolean
   signal: AbortSignal
-}
-
-/** What a judge asks of its key. The strictest of all judges of the key holds. */
-export interface KeyLimits {
-  requestsPerMinute?: number | undefined
-  tokensPerMinute?: number | undefined
-  /** Keeps the limits together with other processes. */
-  store?: RateStore | undefined
 }
 
 /** Why a call did not get to go. */
@@ -46,8 +38,6 @@ export class NotSent extends Error {
 
 /** A server that has been down this many times as long as a verdict may take is not waited for any more. */
 const outagePatience = 5
-/** Milliseconds after which what calls did cost is written to the common file, where no call does it before. */
-const settleDelay = 200
 const overloadStatus = new Set([429, 503, 529])
 
 interface Entry extends Ask {
@@ -58,29 +48,20 @@ interface Entry extends Ask {
   since: number
 }
 
-interface Settlement {
-  startedAt: number
-  difference: number
-}
-
 export class Scheduler implements PlaceOwner {
   private readonly queue = new WaitingQueue<Entry>()
-  private readonly members = new Set<KeyLimits>()
   private readonly concurrency = new AdaptiveConcurrency()
   private readonly breaker = new Breaker()
   private readonly requests = new AllowanceWatch()
   private readonly tokens = new AllowanceWatch()
   private readonly models = new Map<string, { estimate: TokenEstimate; tail: SlowTail }>()
-  private readonly rates: Rates
-  private limits: Limits = [Infinity, Infinity]
-  private store: RateStore | undefined
+  private readonly rates: KeyRates
   /** Places given out, and those of them whose call is at the server. */
   private active = 0
   private calling = 0
   private sequence = 0
   private reserved = 0
   private pausedUntil = 0
-  private settlements: Settlement[] = []
   private cancelTimer: (() => void) | undefined
   private timerAt = Infinity
   private pumping = false
@@ -91,18 +72,12 @@ export class Scheduler implements PlaceOwner {
     readonly key: string,
     private readonly clock: Clock = systemClock
   ) {
-    this.rates = new Rates(clock.now())
+    this.rates = new KeyRates(key, clock)
   }
 
   /** A judge that uses the key from now on; the result takes it off again. */
   join(limits: KeyLimits): () => void {
-    this.members.add(limits)
-    this.adopt()
-    return () => {
-      this.writeSettlements()
-      this.members.delete(limits)
-      this.adopt()
-    }
+    return this.rates.join(limits)
   }
 
   /** What is known of a model's calls. */
@@ -143,11 +118,10 @@ export class Scheduler implements PlaceOwner {
   }
 
   /** A place, where one is free this moment and nobody waits for it. */
-  tryAcquire(ask: Ask): Place | undefined {
+  private tryAcquire(ask: Ask): Place | undefined {
     if (this.queue.length > 0 || !this.room(ask.limit)) return undefined
     const now = this.clock.now()
-    if (this.unlimited) return this.standingWait(now, ask) > 0 ? undefined : this.start(ask, now, false)
-    return this.withRates(now, (rates) => (this.wait(ask, rates, now) > 0 ? undefined : this.start(ask, now, false)))
+    return this.rates.use(now, (rates) => (this.wait(ask, rates, now) > 0 ? undefined : this.start(ask, now, false)))
   }
 
   get state(): {
@@ -171,7 +145,7 @@ export class Scheduler implements PlaceOwner {
     this.calling--
     this.concurrency.succeeded(place.start)
     this.read(place, headers)
-    this.settle(place, usage.inputTokens + usage.outputTokens)
+    this.rates.settle(place.start.startedAt, usage.inputTokens + usage.outputTokens - place.start.tokens)
     this.alive()
     this.pump()
   }
@@ -181,13 +155,14 @@ export class Scheduler implements PlaceOwner {
     const now = this.clock.now()
     const { status, kind, retryAfter } = failure
     if (status !== undefined && overloadStatus.has(status) && kind !== 'fatal') {
-      this.concurrency.overloaded(place.start, this.sequence)
+      this.concurrency.overloaded(place.start, this.sequence, this.calling)
       // Then it is the key that has to wait, not this call alone.
       if (status === 429 && retryAfter !== undefined) this.pause(now + retryAfter)
     }
     this.read(place, failure.headers)
     // A request that was turned away is counted by servers, its tokens are not. What broke off may have been answered.
-    if (status !== undefined && status !== 408 && status !== 504) this.settle(place, 0)
+    if (status !== undefined && status !== 408 && status !== 504)
+      this.rates.settle(place.start.startedAt, -place.start.tokens)
     if (kind === 'connection' || (place.start.probe && failure.reason === 'timeout')) this.down(now, place.start.probe)
     else if (failure.reason !== 'timeout') this.alive()
     this.pump()
@@ -203,10 +178,6 @@ export class Scheduler implements PlaceOwner {
     this.pump()
   }
 
-  private get unlimited(): boolean {
-    return this.limits[0] === Infinity && this.limits[1] === Infinity
-  }
-
   private room(limit: number): boolean {
     return this.active < limit && this.calling < this.concurrency.limit
   }
@@ -217,9 +188,7 @@ export class Scheduler implements PlaceOwner {
     this.pumping = true
     try {
       const now = this.clock.now()
-      // Nothing is read from a common file where it could change nothing.
-      if (this.unlimited) this.startWaiting(this.rates, now)
-      else if (this.candidate(now)) this.withRates(now, (rates) => this.startWaiting(rates, now))
+      if (this.candidate(now)) this.rates.use(now, (rates) => this.startWaiting(rates, now))
     } finally {
       this.pumping = false
     }
@@ -274,7 +243,7 @@ export class Scheduler implements PlaceOwner {
   private wait(ask: Ask, rates: Rates, now: number): number {
     this.pausedUntil = Math.max(this.pausedUntil, rates.pausedUntil)
     const standing = this.standingWait(now, ask)
-    return standing > 0 || this.unlimited ? standing : rates.take(now, [1, ask.tokens], this.limits)
+    return standing > 0 ? standing : rates.take(now, [1, ask.tokens], this.rates.limits)
   }
 
   private standingWait(now: number, ask: Ask): number {
@@ -303,7 +272,7 @@ export class Scheduler implements PlaceOwner {
     const now = this.clock.now()
     if (until <= this.pausedUntil) return
     this.pausedUntil = until
-    if (this.store) this.withRates(now, (rates) => rates.pause(until))
+    this.rates.use(now, (rates) => rates.pause(until))
     telemetry.emit('pause', () => ({ key: this.key, reason: 'rate_limited', milliseconds: until - now }))
   }
 
@@ -334,27 +303,6 @@ export class Scheduler implements PlaceOwner {
     if (tokens) this.tokens.read(tokens, sequence, now, this.reserved - reservedBefore)
   }
 
-  private settle(place: Place, tokens: number): void {
-    const difference = tokens - place.start.tokens
-    if (this.limits[1] === Infinity || difference === 0) return
-    this.settlements.push({ startedAt: place.start.startedAt, difference })
-    // Otherwise the next call does it on its way.
-    if (this.store && this.settlements.length === 1) this.clock.after(settleDelay, () => this.writeSettlements())
-  }
-
-  private writeSettlements(): void {
-    if (this.settlements.length > 0) this.withRates(this.clock.now(), () => undefined)
-  }
-
-  private withRates<Result>(now: number, work: (rates: Rates) => Result): Result {
-    const run = (rates: Rates): Result => {
-      for (const { startedAt, difference } of this.settlements) rates.settle(startedAt, now, 1, difference)
-      this.settlements = []
-      return work(rates)
-    }
-    return this.store ? this.store.update(this.key, now, run) : run(this.rates)
-  }
-
   private wake(wait: number, now: number): void {
     if (wait === Infinity || now + wait >= this.timerAt) return
     this.cancelTimer?.()
@@ -365,32 +313,4 @@ export class Scheduler implements PlaceOwner {
       this.pump()
     })
   }
-
-  private adopt(): void {
-    const least = (value: (limits: KeyLimits) => number | undefined): number =>
-      Math.min(...[...this.members].map((limits) => value(limits) ?? Infinity))
-    this.limits = [least((limits) => limits.requestsPerMinute), least((limits) => limits.tokensPerMinute)]
-    this.store = [...this.members].find(({ store }) => store)?.store
-  }
 }
-
-const schedulers = new Map<string, Scheduler>()
-
-/** Kept for the life of the process: what a key used in the last minute counts for its next judge. */
-export function schedulerOf(key: string): Scheduler {
-  let scheduler = schedulers.get(key)
-  if (!scheduler) schedulers.set(key, (scheduler = new Scheduler(key)))
-  return scheduler
-}
-
-function gauge(name: string, help: string, value: (state: Scheduler['state']) => number): void {
-  telemetry.gauge(name, help, function* () {
-    for (const scheduler of schedulers.values()) yield [{ key: scheduler.key }, value(scheduler.state)] as const
-  })
-}
-gauge('adjudge_judge_queued', 'Calls that wait for a place', ({ queued }) => queued)
-gauge('adjudge_judge_in_flight', 'Calls in flight, and verdicts on their way to the ledger', ({ inFlight }) => inFlight)
-gauge('adjudge_judge_limited', '1 where calls wait for a rate limit or a pause', ({ limited }) => Number(limited))
-gauge('adjudge_judge_breaker', '0 closed, 1 half-open, 2 open', ({ breaker }) =>
-  breaker === 'closed' ? 0 : breaker === 'half-open' ? 1 : 2
-)

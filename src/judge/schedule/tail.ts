@@ -10,7 +10,8 @@ export class SlowTail {
   private count = 0
   private known = Infinity
   private calls = 0
-  private hedges = 0
+  /** Second calls so far. */
+  hedges = 0
 
   /** Milliseconds after which a call is slow (the 95th percentile of the last 256); Infinity while too few are known. */
   get threshold(): number {
@@ -32,9 +33,5 @@ export class SlowTail {
   /** Whether a second call keeps within the share of all calls. */
   allows(share: number): boolean {
     return this.hedges + 1 <= share * this.calls
-  }
-
-  hedged(): void {
-    this.hedges++
   }
 }
