@@ -38,6 +38,8 @@ export class NotSent extends Error {
 
 /** A server that has been down this many times as long as a verdict may take is not waited for any more. */
 const outagePatience = 5
+/** Milliseconds, below what the bucket of a limit holds. */
+const sharedDelay = 100
 const overloadStatus = new Set([429, 503, 529])
 
 interface Entry extends Ask {
@@ -199,7 +201,8 @@ export class Scheduler implements PlaceOwner {
       const wait = this.wait(entry, rates, now)
       if (wait > 0) {
         this.limitedAt = now
-        this.wake(wait, now)
+        // Processes that share a key would all look at the same time, and the same one would always be first.
+        this.wake(this.rates.shared ? wait + Math.random() * sharedDelay : wait, now)
         return
       }
       this.queue.start(entry)
