@@ -44,10 +44,11 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions): Promise
   using interrupt = onInterrupt('ends after the verdicts in flight')
   try {
     const inputs = judgeInputs(file, data.items(total), options.answer)
-    for await (const { input, verdict } of scoreInOrder(inputs, async (input) => ({
+    const judge = async (input: JudgeInput): Promise<{ input: JudgeInput; verdict: Verdict }> => ({
       input,
       verdict: await scorer.score(input, interrupt.signal)
-    }))) {
+    })
+    for await (const { input, verdict } of scoreInOrder(inputs, judge, scorer.window)) {
       if (interrupt.signal.aborted) break
       const { id, messages, completion, item } = input
       // With what was judged, so that a run can learn from the file (data.completions: given).

@@ -14,6 +14,7 @@ import {
   type JudgeOptions,
   type ProviderName,
   type ServerPresetName,
+  type Transport,
   type Verdict
 } from '../judge/index.js'
 import { secretNamed } from '../judge/secrets.js'
@@ -27,6 +28,7 @@ export interface ScorerOptions {
   provider: string
   model?: string
   preset?: string
+  transport?: string
   baseUrl?: string
   apiKeyEnv?: string
   concurrency?: number
@@ -34,6 +36,7 @@ export interface ScorerOptions {
 
 export interface Scorer {
   readonly name: string
+  readonly window?: number | undefined
   score(input: JudgeInput, signal: AbortSignal): Promise<Verdict | GraderVerdict>
   close(): Promise<void>
 }
@@ -45,6 +48,7 @@ export const addScorerOptions = (command: Command, modelFlag = '--model'): Comma
     .option('--function <file>', 'score by the default export of this module')
     .option('--provider <name>', 'openai, anthropic, ollama, openai_compatible or native', 'openai')
     .option('--preset <name>', `for openai_compatible: ${serverPresetNames.join(', ')}`)
+    .option('--transport <name>', 'call, or batch: the half-price batch interface of openai and anthropic')
     .option(`${modelFlag} <name>`, "the judge's model; for native a model folder or a GGUF file")
     .option('--base-url <url>', "a server with the provider's wire format")
     .option('--api-key-env <name>', 'the environment variable that holds the key')
@@ -61,6 +65,7 @@ export async function openScorer(options: ScorerOptions, ledger: string): Promis
     ledger,
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.preset === undefined ? {} : { preset: options.preset as ServerPresetName }),
+    ...(options.transport === undefined ? {} : { transport: options.transport as Transport }),
     ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl }),
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.apiKeyEnv === undefined ? {} : { apiKey: keyFrom(options.apiKeyEnv) })
@@ -73,6 +78,7 @@ export async function openScorer(options: ScorerOptions, ledger: string): Promis
       : await createJudge({ provider: 'function', function: resolve(options.function) })
   return {
     name: judge.name,
+    window: judge.window,
     score: (input, signal) => judge.scoreOne(input, { signal }),
     close: () => judge.close()
   }

@@ -17,8 +17,12 @@ export abstract class BaseJudge implements Judge {
   abstract readonly metrics: JudgeMetrics
   abstract scoreOne(input: JudgeInput, options?: ScoreOptions): Promise<Verdict>
 
+  get window(): number | undefined {
+    return undefined
+  }
+
   score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict> {
-    return scoreInOrder(inputs, (input) => this.scoreOne(input, options))
+    return scoreInOrder(inputs, (input) => this.scoreOne(input, options), this.window)
   }
 
   scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]> {

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { Type, type Static } from '@sinclair/typebox'
 import { AdjudgeError } from '../errors.js'
 import { ModeSchema } from './modes/index.js'
-import type { JudgeOptions } from './options.js'
+import { transports, type JudgeOptions } from './options.js'
 import { serverPresetNames } from './providers/presets.js'
 import { openaiApis } from './providers/shared.js'
 import { RubricSchema } from './rubric.js'
@@ -23,6 +23,17 @@ const callFields = {
   api_version: Type.Optional(Type.String({ minLength: 1, description: 'Azure' })),
   keep_alive: Type.Optional(Type.Union([Type.String(), Type.Number()])),
   extra_body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  transport: Type.Optional(Type.Union(transports.map((name) => Type.Literal(name)))),
+  batch: Type.Optional(
+    Type.Object(
+      {
+        size: Type.Optional(Type.Integer({ ...positive, description: 'requests' })),
+        linger: Type.Optional(Type.Number({ ...positive, description: 'milliseconds' })),
+        poll: Type.Optional(Type.Number({ ...positive, description: 'milliseconds' }))
+      },
+      { additionalProperties: false }
+    )
+  ),
   concurrency: Type.Optional(Type.Integer(positive)),
   requests_per_minute: Type.Optional(Type.Number(positive)),
   tokens_per_minute: Type.Optional(Type.Number(positive)),

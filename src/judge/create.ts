@@ -9,17 +9,26 @@ import { FunctionJudge } from './functionJudge.js'
 import { Ledger } from './ledger/ledger.js'
 import { checkFields } from './fields.js'
 import { emptyMetrics } from './metrics.js'
-import { checkCallOptions, defaults, fallbackOptions, type CallOptions, type JudgeOptions } from './options.js'
+import {
+  batchTimes,
+  checkCallOptions,
+  defaults,
+  fallbackOptions,
+  type CallOptions,
+  type JudgeOptions
+} from './options.js'
 import type { Performer } from './performer.js'
 import { Pipeline, type Caller, type PipelineOptions } from './pipeline.js'
 import { priceOf } from './prices.js'
 import { modeOf } from './modes/index.js'
 import { checkTemplate } from './prompt.js'
 import { NativePerformer, type NativeScorer } from './providers/native.js'
+import { openBatchProvider } from './providers/batch.js'
 import { openProvider } from './providers/registry.js'
 import { RubricJudge } from './rubricJudge.js'
 import { checkRubric, loadRubric } from './rubric.js'
 import { RateStore } from './schedule/store.js'
+import { batchDefaults } from './transport/batch/queue.js'
 import type { Judge } from './types.js'
 
 /**
@@ -63,7 +72,8 @@ export async function openCaller(
     const metrics = emptyMetrics()
     const fallback = options.fallback && (await openPipeline(fallbackOptions(given), maxTokens, opened, { metrics }))
     const pipeline = await openPipeline(given, maxTokens, opened, { metrics, ...(fallback ? { fallback } : {}) })
-    return { name: nameOf(options), pipeline, close }
+    const window = options.transport === 'batch' ? { window: options.batch?.size ?? batchDefaults.size } : {}
+    return { name: nameOf(options), pipeline, close, ...window }
   } catch (error) {
     await close()
     throw error
@@ -85,7 +95,8 @@ async function openPipeline(
     opened.push(() => rates.close())
   }
   const performer = await openPerformer(options, model, maxTokens, store)
-  const price = priceOf(options.provider, model, options.baseURL !== undefined, options.priceTable)
+  const list = priceOf(options.provider, model, options.baseURL !== undefined, options.priceTable)
+  const price = list && options.transport === 'batch' ? { input: list.input / 2, output: list.output / 2 } : list
   const pipeline = new Pipeline({
     name: nameOf(options),
     model,
@@ -119,14 +130,16 @@ async function openPerformer(
     const scorer: NativeScorer = await Policy.load(path, { trainable: false })
     return new NativePerformer(scorer, await weightsOf(path), true)
   }
+  const batch = options.transport === 'batch'
+  const times = batch ? batchTimes : defaults
   const settings: ChatSettings = {
     model,
-    concurrency: options.concurrency ?? defaults.concurrency,
+    concurrency: options.concurrency ?? (batch ? (options.batch?.size ?? batchDefaults.size) : defaults.concurrency),
     priority: options.priority ?? defaults.priority,
     fallback: options.fallback !== undefined,
-    hedge: options.hedge ?? defaults.hedge,
-    timeout: options.timeout ?? defaults.timeout,
-    deadline: options.deadline ?? defaults.deadline,
+    hedge: batch ? 0 : (options.hedge ?? defaults.hedge),
+    timeout: options.timeout ?? times.timeout,
+    deadline: options.deadline ?? times.deadline,
     attempts: options.attempts ?? defaults.attempts,
     temperature: options.temperature ?? defaults.temperature,
     maxTokens: options.maxTokens ?? maxTokens,
@@ -134,7 +147,9 @@ async function openPerformer(
     logProbs: options.logProbs ?? defaults.logProbs
   }
   const { provider: name, ...rest } = options
-  const provider = await openProvider(name, { ...rest, model })
+  const provider = batch
+    ? await openBatchProvider(name, { ...rest, model }, (options.ledger as Ledger).path, options.batch)
+    : await openProvider(name, { ...rest, model })
   const where = {
     baseURL: options.baseURL ?? provider.baseURL,
     ...(options.extraBody ? { extraBody: options.extraBody } : {})

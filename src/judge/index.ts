@@ -17,7 +17,7 @@ export type { Answers, Combined, Field, FieldAnswer, Question } from './question
 export { loadFunction, runFunction, type FunctionInput, type FunctionOutput, type JudgeFunction } from './function.js'
 export { judgeOptionsFrom, JudgeConfigSchema, type JudgeConfig } from './config.js'
 export { Ledger, ledgerFormat, type LedgerRecord, type LedgerStats } from './ledger/ledger.js'
-export type { CallOptions, FallbackOptions, JudgeOptions, ProviderName } from './options.js'
+export type { CallOptions, FallbackOptions, JudgeOptions, ProviderName, Transport } from './options.js'
 export { providerNames } from './options.js'
 export { checkDocument, checkObject, nearest, type Problem } from './document.js'
 export { costOf, priceOf, priceTable, priceTableDate, type Price } from './prices.js'

@@ -70,6 +70,13 @@ export interface CallOptions {
    * (`judge`, flag `fallback`) and lie under its own key in the ledger. What it does not say itself is as above.
    */
   fallback?: FallbackOptions
+  /**
+   * `batch`: by the half-price batch interface of openai or anthropic. A verdict takes minutes to a day; it needs a
+   * ledger, beside which the batches are noted, so that a run that was stopped finds what it has paid for. Default `call`.
+   */
+  transport?: Transport
+  /** How batches are made: requests per batch (10,000), and milliseconds of quiet before one is sent and between looks. */
+  batch?: { size?: number; linger?: number; poll?: number }
   /** Milliseconds per call. */
   timeout?: number
   /** Milliseconds per verdict: calls, back-off and re-ask, without the time that it waits for a free place. */
@@ -87,6 +94,10 @@ export interface CallOptions {
   /** US dollars per million tokens, by model name; goes before the built-in table. */
   priceTable?: Record<string, Price>
 }
+
+export type Transport = 'call' | 'batch'
+
+export const transports: readonly Transport[] = ['call', 'batch']
 
 export type FallbackOptions = Omit<CallOptions, 'fallback' | 'ledger'> & { name?: string }
 
@@ -113,6 +124,9 @@ export interface JudgeOptions extends CallOptions {
    */
   emptyAnswer?: 'low' | 'unscored'
 }
+
+/** A batch takes up to a day; one that expires is tried again. */
+export const batchTimes = { timeout: 26 * 3_600_000, deadline: 3 * 24 * 3_600_000 }
 
 export const defaults = {
   concurrency: 8,
@@ -151,7 +165,7 @@ export function fallbackOptions(options: CallOptions): CallOptions & { name?: st
 
 /** Throws JUDGE_INVALID on an option of the wrong kind. */
 export function checkCallOptions(options: CallOptions): void {
-  const oneOf = (name: 'provider' | 'api' | 'preset' | 'priority', known: readonly string[]): void => {
+  const oneOf = (name: 'provider' | 'api' | 'preset' | 'priority' | 'transport', known: readonly string[]): void => {
     const value = options[name]
     if ((value === undefined && name !== 'provider') || known.includes(value as string)) return
     throw new AdjudgeError(
@@ -163,6 +177,7 @@ export function checkCallOptions(options: CallOptions): void {
   oneOf('priority', priorities)
   oneOf('api', openaiApis)
   oneOf('preset', serverPresetNames)
+  oneOf('transport', transports)
   for (const [name, provider] of [
     ['api', 'openai'],
     ['preset', 'openai_compatible'],
@@ -207,6 +222,18 @@ export function checkCallOptions(options: CallOptions): void {
   }
   if (options.hedge !== undefined && !(options.hedge >= 0 && options.hedge <= 1)) {
     throw new AdjudgeError('JUDGE_INVALID', `judge: hedge is ${options.hedge}; expected a share from 0 to 1`)
+  }
+  for (const name of ['size', 'linger', 'poll'] as const) {
+    const value = options.batch?.[name]
+    if (value !== undefined && (!(value > 0) || (name === 'size' && !Number.isInteger(value)))) {
+      throw new AdjudgeError('JUDGE_INVALID', `judge: batch.${name} is ${value}; expected a number above 0`)
+    }
+  }
+  if (options.transport === 'batch' && options.ledger === undefined) {
+    throw new AdjudgeError(
+      'JUDGE_INVALID',
+      'judge: transport batch needs a ledger: what a batch brings after the process has ended is found again by it'
+    )
   }
   if (options.fallback !== undefined) checkFallback(options.fallback)
   if (options.provider !== 'function' && !options.model) {

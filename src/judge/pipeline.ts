@@ -180,6 +180,8 @@ export class Pipeline {
 export interface Caller {
   name: string
   pipeline: Pipeline
+  /** How many inputs of a stream are worth asking about at once, where that is more than usual. */
+  window?: number
   close(): Promise<void>
 }
 

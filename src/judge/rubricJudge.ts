@@ -35,6 +35,10 @@ export class RubricJudge extends BaseJudge {
     this.gathering = new Gathering((inputs, signal) => this.scoreGroup(inputs, signal ? { signal } : {}))
   }
 
+  override get window(): number | undefined {
+    return this.caller.window
+  }
+
   /** Where the mode needs all answers to a prompt, the verdict waits for the rest of `input.group`. */
   async scoreOne(input: JudgeInput, options: ScoreOptions = {}): Promise<Verdict> {
     if (this.mode.together && (input.group?.size ?? 1) > 1) return this.gathering.add(input, options.signal)

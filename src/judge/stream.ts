@@ -1,11 +1,12 @@
 /** Scores a stream: work starts as inputs come, verdicts leave in input order. */
 
-/** Most verdicts that may be waiting or finished out of order, so that an endless input is not read to its end. */
-const window = 256
+const usualWindow = 256
 
 export async function* scoreInOrder<Input, Result>(
   inputs: Iterable<Input> | AsyncIterable<Input>,
-  score: (input: Input) => Promise<Result>
+  score: (input: Input) => Promise<Result>,
+  /** Most verdicts that may be waiting or finished out of order, so that an endless input is not read to its end. */
+  window = usualWindow
 ): AsyncGenerator<Result> {
   const pending: Promise<Result>[] = []
   const readErrors: unknown[] = []

@@ -110,6 +110,8 @@ export interface Verdict {
 /** Anything that scores answers: a provider-backed judge, a native judge, a function. */
 export interface Judge {
   readonly name: string
+  /** How many inputs of a stream are asked about at once, where that is more than usual (batches). */
+  readonly window?: number | undefined
   /** Verdicts in input order, each yielded as soon as it and all before it are there. */
   score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict>
   scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]>

@@ -55,6 +55,12 @@ export function registerProvider(name: string, factory: ProviderFactory): void {
 /** All names that `createJudge` takes. */
 export const providersKnown = (): string[] => [...factories.keys(), ...reserved]
 
+/** The provider's format over HTTP; undefined where it calls by itself. */
+export async function openFormat(name: string, options: ProviderOptions): Promise<WireFormat | undefined> {
+  const made = await factories.get(name)?.(options)
+  return made && 'request' in made ? made : undefined
+}
+
 export async function openProvider(name: string, options: ProviderOptions): Promise<Provider> {
   const factory = factories.get(name)
   if (!factory) throw new AdjudgeError('JUDGE_INVALID', `judge: provider ${name} has no server to call`)

@@ -50,16 +50,41 @@ export class HttpClient {
   }
 
   /** Throws HttpError on any status but 2xx; else what `exchange` throws. */
-  async send(call: Call): Promise<Reply> {
+  send(call: Call): Promise<Reply> {
+    return this.exchange(call)
+  }
+
+  /** A reply of any length, line by line; empty lines are left out. Throws as `send` does, and what `take` throws. */
+  async lines(call: Call, take: (line: string) => void): Promise<void> {
+    let rest: Buffer[] = []
+    const line = (bytes: Buffer): void => {
+      const text = this.redact(Buffer.concat([...rest, bytes]).toString('utf8')).trim()
+      rest = []
+      if (text !== '') take(text)
+    }
+    // Not packed: the length of a packed reply says nothing, and it would have to be held whole.
+    await this.exchange({ ...call, headers: { ...call.headers, 'accept-encoding': 'identity' } }, (chunk) => {
+      let start = 0
+      for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+        line(chunk.subarray(start, end))
+        start = end + 1
+      }
+      if (start < chunk.length) rest.push(chunk.subarray(start))
+    })
+    line(Buffer.alloc(0))
+  }
+
+  private async exchange(call: Call, sink?: (chunk: Buffer) => void): Promise<Reply> {
     const headers = call.body === undefined ? this.headers : this.bodyHeaders
-    const reply = await exchange(this.server.dispatcher, {
+    const request = {
       origin: this.origin,
       path: this.prefix + call.path,
       method: call.method ?? (call.body === undefined ? 'GET' : 'POST'),
       headers: call.headers ? { ...headers, ...call.headers } : headers,
       ...(call.body === undefined ? {} : { body: call.body }),
       ...(call.signal ? { signal: call.signal } : {})
-    })
+    }
+    const reply = await exchange(this.server.dispatcher, request, sink)
     reply.text = this.redact(reply.text)
     if (reply.status < 200 || reply.status > 299) {
       throw new HttpError(reply.status, redacted(reply.headers, this.redact), excerpt(reply.text))

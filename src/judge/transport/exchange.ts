@@ -25,14 +25,15 @@ export const largestReply = 32 * 1024 * 1024
 
 /**
  * Rejects with the signal's reason, with undici's error (`code`), or with a TransportError. A reply that is shorter than
- * its headers promise is an error of undici's; redirects come back as what they are.
+ * its headers promise is an error of undici's; redirects come back as what they are. `sink` gets the body of a reply of
+ * status 2xx as it comes, whatever its length; what it throws ends the exchange.
  */
-export function exchange(dispatcher: Dispatcher, request: Exchange, limit = largestReply): Promise<Reply> {
+export function exchange(dispatcher: Dispatcher, request: Exchange, sink?: (chunk: Buffer) => void): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const { signal, ...options } = request
     if (signal?.aborted) return reject(signal.reason as Error)
     // What is not waited for any more may hang: the limits on time are the signal's.
-    dispatcher.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, new Gatherer(resolve, reject, signal, limit))
+    dispatcher.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, new Gatherer(resolve, reject, signal, sink))
   })
 }
 
@@ -50,7 +51,7 @@ class Gatherer implements Dispatcher.DispatchHandler {
     private readonly resolve: (reply: Reply) => void,
     private readonly reject: (error: Error) => void,
     private readonly signal: AbortSignal | undefined,
-    private readonly limit: number
+    private readonly sink: ((chunk: Buffer) => void) | undefined
   ) {
     if (!signal) return
     this.abort = () => this.fail(signal.reason as Error)
@@ -75,9 +76,17 @@ class Gatherer implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.sink && this.status < 300) {
+      try {
+        if (!this.settled) this.sink(chunk)
+      } catch (error) {
+        this.fail(error as Error)
+      }
+      return
+    }
     this.size += chunk.length
-    if (this.size <= this.limit) this.chunks.push(chunk)
-    else this.fail(new TransportError('REPLY_TOO_LARGE', `the reply is longer than ${this.limit} bytes`))
+    if (this.size <= largestReply) this.chunks.push(chunk)
+    else this.fail(tooLarge())
   }
 
   onResponseEnd(): void {
@@ -88,7 +97,7 @@ class Gatherer implements Dispatcher.DispatchHandler {
     if (encoding === null || encoding === 'identity') {
       this.resolve({ status: this.status, headers, text: body.toString('utf8') })
     } else {
-      decode(body, encoding, this.limit).then(
+      decode(body, encoding).then(
         (text) => this.resolve({ status: this.status, headers, text }),
         (error: unknown) => this.reject(error as Error)
       )
@@ -113,6 +122,9 @@ class Gatherer implements Dispatcher.DispatchHandler {
   }
 }
 
+const tooLarge = (): TransportError =>
+  new TransportError('REPLY_TOO_LARGE', `the reply is longer than ${largestReply} bytes`)
+
 const isBroken = (error: Error & { code?: string }): boolean =>
   error.name === 'HTTPParserError' || error.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
 
@@ -121,16 +133,14 @@ const unreadable = ({ message }: Error): TransportError => new TransportError('R
 
 const decoders = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) }
 
-async function decode(body: Buffer, encoding: string, limit: number): Promise<string> {
+async function decode(body: Buffer, encoding: string): Promise<string> {
   const decoder = decoders[encoding.toLowerCase() as keyof typeof decoders] as
     ((body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>) | undefined
   if (!decoder) throw new TransportError('REPLY_UNREADABLE', `the reply's encoding ${encoding} is unknown`)
   try {
-    return (await decoder(body, { maxOutputLength: limit })).toString('utf8')
+    return (await decoder(body, { maxOutputLength: largestReply })).toString('utf8')
   } catch (cause) {
     const large = (cause as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE'
-    throw large
-      ? new TransportError('REPLY_TOO_LARGE', `the reply is longer than ${limit} bytes`)
-      : new TransportError('REPLY_UNREADABLE', `the reply's ${encoding} is broken`, { cause })
+    throw large ? tooLarge() : new TransportError('REPLY_UNREADABLE', `the reply's ${encoding} is broken`, { cause })
   }
 }
