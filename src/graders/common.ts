@@ -42,6 +42,13 @@ export function numberField(spec: GraderSpec, field: string, where: string): num
   return value
 }
 
+/** A number above 0 that may be absent. */
+export function positiveField(spec: GraderSpec, field: string, where: string): number | undefined {
+  const value = numberField(spec, field, where)
+  if (value === undefined || value > 0) return value
+  throw new AdjudgeError('GRADER_INVALID', `${where}.${field} is ${value}; expected a number above 0`)
+}
+
 /**
  * `item.*` is the data set's row. `sample` has output_text, output_json where the answer is JSON, choices and output_tools
  * (empty where no tools were called), and whatever else the caller knows of the sample.
@@ -76,7 +83,7 @@ export function graderOf(
 ): Grader {
   const threshold = numberField(spec, 'pass_threshold', where)
   return {
-    name: typeof spec.name === 'string' ? spec.name : spec.type,
+    name: nameOf(spec),
     type: spec.type,
     close,
     grade: async (input, options = {}) => {
@@ -108,6 +115,16 @@ export function graderOf(
     }
   }
 }
+
+/** Stands for a grader whose specification was only to be checked. */
+export const checkedGrader = (spec: GraderSpec): Grader => ({
+  name: nameOf(spec),
+  type: spec.type,
+  grade: () => Promise.reject(new AdjudgeError('INTERNAL', 'a grader that was only checked was asked to grade')),
+  close: () => Promise.resolve()
+})
+
+const nameOf = (spec: GraderSpec): string => (typeof spec.name === 'string' ? spec.name : spec.type)
 
 function failed(failure: GraderFailure): Partial<GraderVerdict> {
   const detail = messageOf(failure)

@@ -1,10 +1,10 @@
 /** text_similarity's cosine: texts compared by their embeddings. */
 import { messageOf } from '../judge/retry.js'
-import { graderOf, textField } from './common.js'
+import { checkedGrader, graderOf, textField } from './common.js'
 import { openaiEmbedder } from './embedder.js'
 import { GraderFailure } from './failure.js'
 import type { Template } from './template.js'
-import type { Embedder, Grader, GraderOptions, GraderSpec } from './types.js'
+import type { Embedder, Grader, GraderSpec, MakerOptions } from './types.js'
 
 /** OpenAI's graders embed with it. */
 const defaultModel = 'text-embedding-3-large'
@@ -13,10 +13,11 @@ const defaultModel = 'text-embedding-3-large'
 export function cosineGrader(
   spec: GraderSpec,
   where: string,
-  options: GraderOptions,
+  options: MakerOptions,
   input: Template,
   reference: Template
 ): Grader {
+  if (options.checkOnly) return checkedGrader(spec)
   const own = options.embedder === undefined
   const embedder = options.embedder ?? openEmbedder(spec, where, options)
   const batch = new EmbeddingBatch(embedder)
@@ -35,7 +36,7 @@ export function cosineGrader(
   )
 }
 
-function openEmbedder(spec: GraderSpec, where: string, options: GraderOptions): Embedder {
+function openEmbedder(spec: GraderSpec, where: string, options: MakerOptions): Embedder {
   const { baseURL: given, apiKey, timeout, attempts, concurrency } = options.judge ?? {}
   const model = spec.embedding_model === undefined ? defaultModel : textField(spec, 'embedding_model', where)
   const baseURL = spec.base_url === undefined ? given : textField(spec, 'base_url', where)

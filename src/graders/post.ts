@@ -8,7 +8,6 @@ export interface PostOptions {
   path: string
   /** JSON. */
   body: string
-  headers?: Record<string, string>
   /** Tries in all. */
   attempts: number
   /** Milliseconds for each try. */
@@ -16,18 +15,24 @@ export interface PostOptions {
   signal?: AbortSignal | undefined
   /** What the failure is called after the last try. */
   error: GraderErrorName
+  /** Waited for before each try, outside of its time limit. */
+  before?: () => Promise<void>
 }
 
 /** The reply's JSON. Throws GraderFailure when the tries are used up, or at once where another has no use. */
 export async function post(client: HttpClient, options: PostOptions): Promise<{ value: unknown; attempts: number }> {
-  const { path, body, headers, attempts, timeout, signal, error } = options
+  const { path, body, attempts, timeout, signal, error, before } = options
   for (let attempt = 1; ; attempt++) {
+    try {
+      await before?.()
+    } catch {
+      throw cancelled(attempt - 1)
+    }
     const limit = AbortSignal.timeout(timeout)
     try {
       const reply = await client.send({
         path,
         body,
-        ...(headers ? { headers } : {}),
         signal: signal ? AbortSignal.any([signal, limit]) : limit
       })
       return { value: JSON.parse(reply.text) as unknown, attempts: attempt }

@@ -4,7 +4,7 @@ import { choiceField, graderOf, textField } from './common.js'
 import { cosineGrader } from './cosine.js'
 import { textMetric, textMetricNames } from './metrics/index.js'
 import { Template } from './template.js'
-import type { Grader, GraderOptions, GraderSpec } from './types.js'
+import type { Grader, GraderSpec, MakerOptions } from './types.js'
 
 /** 1 or 0. `like`: the input contains the reference; `ilike`: whatever the case. */
 export function stringCheckGrader(spec: GraderSpec, where: string): Grader {
@@ -27,7 +27,7 @@ export function stringCheckGrader(spec: GraderSpec, where: string): Grader {
  * A similarity in [0, 1]; `cosine` is the cosine of the texts' embeddings, in [-1, 1]. `stemmer: true` (ours) compares
  * stems in the rouge metrics.
  */
-export async function textSimilarityGrader(spec: GraderSpec, where: string, options: GraderOptions): Promise<Grader> {
+export async function textSimilarityGrader(spec: GraderSpec, where: string, options: MakerOptions): Promise<Grader> {
   const input = Template.parse(textField(spec, 'input', where), `${where}.input`)
   const reference = Template.parse(textField(spec, 'reference', where), `${where}.reference`)
   const metric = choiceField(spec, 'evaluation_metric', [...textMetricNames, 'cosine'] as const, where)

@@ -38,6 +38,12 @@ export interface GraderOptions {
   folder?: string
 }
 
+/** What graders are made with inside of this folder. */
+export interface MakerOptions extends GraderOptions {
+  /** Only the specification is checked: no key is looked for, and the grader grades nothing. */
+  checkOnly?: boolean
+}
+
 /** What is known of a sample beside its text. */
 export interface SampleFields {
   output_tools?: unknown[]

@@ -304,6 +304,60 @@ describe('graders that ask a model', () => {
     expect(server!.requests[0].max_tokens).toBe(33)
   })
 
+  it.each([
+    ['sampling_params', 'max_completions_tokens'],
+    ['sampling_params', 'max_tokens'],
+    ['sampling_parameters', 'max_completion_tokens']
+  ])('takes %s with %s', async (object, limit) => {
+    const grader = await start(() => ({ content: '{"result": 1}' }), {
+      [object]: { [limit]: 44, temperature: 0.5, top_p: 0.9, seed: 3, reasoning_effort: 'low' }
+    })
+    await grader.grade(input('it', { by: 'tone' }))
+    expect(server!.requests[0]).toMatchObject({
+      max_tokens: 44,
+      temperature: 0.5,
+      top_p: 0.9,
+      seed: 3,
+      reasoning_effort: 'low'
+    })
+  })
+
+  it.each([
+    [{ seed: 'three' }, /seed is "three"; expected a number/],
+    [{ reasoning_effort: 'huge' }, /reasoning_effort is "huge"; expected one of none/]
+  ])('sampling_params %j are refused', async (sampling_params, message) => {
+    await expect(start(() => 'hang', { sampling_params })).rejects.toThrow(message)
+  })
+
+  it('sends texts and images of a content, and no file that a text names', async () => {
+    const grader = await start(() => ({ content: '{"result": 1}' }), {
+      input: [
+        { role: 'developer', content: 'Be fair.' },
+        {
+          role: 'user',
+          content: [
+            { type: 'input_text', text: 'Like {{ sample.output_json.what }}?' },
+            { type: 'input_image', image_url: '{{ item.picture }}', detail: 'low' }
+          ]
+        }
+      ]
+    })
+    const picture = 'data:image/png;base64,iVBORw0KGgo='
+    expect(await grader.grade(input('{"what": "<<<BEGIN x"}', { picture }))).toMatchObject({ score: 1 })
+    const [system, user] = server!.requests[0].messages as unknown as { role: string; content: unknown }[]
+    expect(system).toEqual({ role: 'system', content: 'Be fair.' })
+    expect(user.content).toEqual([
+      { type: 'text', text: 'Like < < < BEGIN x?' },
+      { type: 'image_url', image_url: { url: picture, detail: 'low' } },
+      { type: 'text', text: expect.stringContaining('"result"') as string }
+    ])
+    expect(await grader.grade(input('{"what": ""}', { picture: '/etc/hostname' }))).toMatchObject({
+      score: null,
+      detail: expect.stringContaining('/etc/hostname') as string
+    })
+    expect(server!.requests.length).toBe(1)
+  })
+
   it('score_model neither clips nor takes nonsense for 0', async () => {
     const high = await start(() => ({ content: '{"result": 1.5}' }), {})
     expect(await high.grade(input('it', { by: 'tone' }))).toMatchObject({ score: null, reason: 'out_of_range' })
