@@ -75,6 +75,9 @@ interface Caller {
   counters: CallCounters
 }
 
+/** How often a question is asked from the start, each time with the next seed. */
+const mostRounds = 3
+
 /** One verdict's calls. */
 class Conversation {
   private readonly settings: ChatSettings
@@ -128,14 +131,30 @@ class Conversation {
     }
   }
 
+  /** Asks, and asks afresh where a reply is of no use, while attempts are left: a bad reply is often bad luck. */
   private async converse(): Promise<Pick<Performed, 'answers' | 'rationale'>> {
+    let { maxTokens } = this.settings
+    for (let round = 0; ; round++) {
+      const outcome = await this.round(round, maxTokens)
+      if (!(outcome instanceof Stop)) return outcome
+      if (round + 1 >= mostRounds || this.replies.length >= this.settings.attempts) throw outcome
+      if (outcome.reason === 'truncated') maxTokens *= 2
+      // What is said of the verdict is how it came about, and it comes about anew.
+      this.flags.delete('refused')
+      this.flags.delete('truncated')
+      this.flags.add('reasked')
+    }
+  }
+
+  /** One question, and where its answer cannot be used, one more that shows why. */
+  private async round(round: number, maxTokens: number): Promise<Pick<Performed, 'answers' | 'rationale'> | Stop> {
     const messages: JudgeMessage[] = [...this.question.messages]
     for (let ask = 0; ; ask++) {
-      const reply = await this.call(messages)
+      const reply = await this.call(messages, { maxTokens, seed: this.settings.seed + round })
       this.replies.push(reply.text)
       if (reply.finishReason === 'refusal') {
         this.flags.add('refused')
-        throw new Stop('refusal', reply.refusal ?? (reply.text.slice(0, 300) || 'the judge refused'))
+        return new Stop('refusal', reply.refusal ?? (reply.text.slice(0, 300) || 'the judge refused'))
       }
       if (reply.answers) return { answers: reply.answers }
       const parsed = parseReply(reply.text, this.question.fields, reply.finishReason === 'length')
@@ -148,12 +167,14 @@ class Conversation {
         }
       }
       if (reply.finishReason === 'length') {
-        throw new Stop('truncated', `the reply was cut after ${this.settings.maxTokens} tokens; raise maxTokens`)
+        return new Stop('truncated', `the reply was cut after ${maxTokens} tokens; raise maxTokens`)
       }
       if (ask > 0 && this.question.partial && Object.keys(parsed.answers ?? {}).length > 0) {
         return { answers: this.expectations(parsed.answers!, reply) }
       }
-      if (ask > 0) throw new Stop(parsed.reason, `${parsed.error} Reply: ${reply.text.slice(0, 200)}`)
+      if (ask > 0 || this.replies.length >= this.settings.attempts) {
+        return new Stop(parsed.reason, `${parsed.error} Reply: ${reply.text.slice(0, 200)}`)
+      }
       this.flags.add('reasked')
       messages.push(
         { role: 'assistant', content: reply.text.slice(0, 2000) || '(empty)' },
@@ -187,9 +208,12 @@ class Conversation {
   }
 
   /** One reply, after as many attempts as are allowed. */
-  private async call(messages: JudgeMessage[]): Promise<ProviderReply> {
+  private async call(
+    messages: JudgeMessage[],
+    { maxTokens, seed }: { maxTokens: number; seed: number }
+  ): Promise<ProviderReply> {
     const { provider, scheduler, counters, settings } = this.caller
-    const { temperature, maxTokens, seed, logProbs } = settings
+    const { temperature, logProbs } = settings
     const { fields, reasoning } = this.question
     const request = {
       messages,

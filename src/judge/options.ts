@@ -81,7 +81,11 @@ export interface CallOptions {
   timeout?: number
   /** Milliseconds per verdict: calls, back-off and re-ask, without the time that it waits for a free place. */
   deadline?: number
-  /** Most attempts per verdict; refused or broken connections and 502–504 are bounded by the deadline only. */
+  /**
+   * Most attempts per verdict: calls that failed, and replies that were of no use (each is shown its error once, then
+   * the question is asked afresh with the next seed, three times at most). Refused or broken connections and 502–504
+   * are bounded by the deadline only.
+   */
   attempts?: number
   temperature?: number
   /** Most tokens of a reply. */

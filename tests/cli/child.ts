@@ -12,10 +12,13 @@ export interface Child {
 }
 
 const loader = new URL('../judge/typescript.mjs', import.meta.url).href
-const program = fileURLToPath(new URL('../../src/cli/index.ts', import.meta.url))
 
-export function startCli(args: string[], options: { uid?: number } = {}): Child {
-  const child = spawn(process.execPath, ['--import', loader, program, ...args], {
+export const startCli = (args: string[], options: { uid?: number } = {}): Child =>
+  startScript(new URL('../../src/cli/index.ts', import.meta.url), args, options)
+
+/** Runs a TypeScript file. */
+export function startScript(script: URL, args: string[], options: { uid?: number } = {}): Child {
+  const child = spawn(process.execPath, ['--import', loader, fileURLToPath(script), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid })
   })

@@ -50,14 +50,14 @@ describe('anthropic', () => {
     expect(seen[1].body.tool_choice).toEqual({ type: 'tool', name: 'verdict' })
   })
 
-  it('retries when overloaded, and takes a refusal for one', async () => {
+  it('retries when overloaded, and takes a refusal for one when it comes again and again', async () => {
     const { url } = await serve((_, index) =>
       index === 0
         ? { status: 529, body: { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } } }
         : { body: reply([{ type: 'text', text: 'No.' }], 'refusal') }
     )
     const judge = await createJudge({ provider: 'anthropic', model: 'test', baseURL: url, rubric })
-    expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason: 'refusal', attempts: 2 })
+    expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason: 'refusal', attempts: 4 })
   })
 })
 
@@ -125,11 +125,13 @@ describe('decisions', () => {
 
   it('that are refused or incomplete are unscored', async () => {
     const told = [[{ type: 'refusal', name: 'score' }], [], [score([1, 0])], [{ type: 'predicate', probability: 1 }]]
-    const { url } = await serve((_, index) => ({ body: { answers: told[Math.min(index, 3)] } }))
+    let answers = told[0]
+    const { url } = await serve(() => ({ body: { answers } }))
     const judge = await createJudge({ provider: 'openai', api: 'decisions', model: 'test', baseURL: url, rubric })
-    expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason: 'refusal' })
-    expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason: 'unparseable' })
-    expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason: 'unparseable' })
+    for (const [index, reason] of ['refusal', 'unparseable', 'unparseable', 'unparseable'].entries()) {
+      answers = told[index]
+      expect(await judge.scoreOne(input)).toMatchObject({ score: null, reason })
+    }
   })
 
   it('want a short scale and no reasoning', async () => {
