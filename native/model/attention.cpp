@@ -24,26 +24,28 @@ Scratch& scratch() {
 
 int64_t padded(int64_t keys) { return (keys + 15) / 16 * 16; }
 
-// The segment's keys (or values) of one kv head, prefix first, contiguous [keys, head_dim].
+// The row of a segment's key i.
+int64_t row_of(const Segment& segment, int64_t i) {
+  if (i < segment.kept_length) return i - segment.kept_length;
+  i -= segment.kept_length;
+  return i < segment.prefix_length ? segment.prefix_start + i : segment.start + i - segment.prefix_length;
+}
+
+// The segment's keys (or values) of one kv head, what is kept and the prefix first, contiguous
+// [keys, head_dim].
 void gather(const Segment& segment, const float* rows, int64_t stride, int64_t head_dim,
             std::vector<float>& out) {
-  int64_t keys = segment.prefix_length + segment.length;
+  int64_t keys = segment.keys_before() + segment.length;
   out.resize(keys * head_dim);
-  for (int64_t i = 0; i < keys; ++i) {
-    int64_t row =
-        i < segment.prefix_length ? segment.prefix_start + i : segment.start + i - segment.prefix_length;
-    std::memcpy(&out[i * head_dim], rows + row * stride, head_dim * sizeof(float));
-  }
+  for (int64_t i = 0; i < keys; ++i)
+    std::memcpy(&out[i * head_dim], rows + row_of(segment, i) * stride, head_dim * sizeof(float));
 }
 
 void scatter_add(const Segment& segment, const std::vector<float>& in, int64_t stride, int64_t head_dim,
                  float* rows) {
   int64_t keys = segment.prefix_length + segment.length;
-  for (int64_t i = 0; i < keys; ++i) {
-    int64_t row =
-        i < segment.prefix_length ? segment.prefix_start + i : segment.start + i - segment.prefix_length;
-    for (int64_t j = 0; j < head_dim; ++j) rows[row * stride + j] += in[i * head_dim + j];
-  }
+  for (int64_t i = 0; i < keys; ++i)
+    for (int64_t j = 0; j < head_dim; ++j) rows[row_of(segment, i) * stride + j] += in[i * head_dim + j];
 }
 
 void pack_into(std::vector<float>& packed, const float* b, int64_t column_stride, int64_t depth_stride,
@@ -61,7 +63,7 @@ void attention_forward(const AttentionShape& shape, std::span<const Segment> seg
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads, width = shape.query_width();
   parallel_for(static_cast<int64_t>(segments.size()) * shape.kv_heads, [&](int64_t item, int) {
     const Segment& segment = segments[item / shape.kv_heads];
-    const int64_t kv_head = item % shape.kv_heads, keys = segment.prefix_length + segment.length;
+    const int64_t kv_head = item % shape.kv_heads, keys = segment.keys_before() + segment.length;
     Scratch& s = scratch();
     gather(segment, k + kv_head * d, shape.kv_width(), d, s.rows_a);
     pack_into(s.pack_a, s.rows_a.data(), d, 1, keys, d);
@@ -74,13 +76,13 @@ void attention_forward(const AttentionShape& shape, std::span<const Segment> seg
       const int64_t head = kv_head * group + g;
       for (int64_t first = 0; first < segment.length; first += query_block) {
         const int64_t rows = std::min(query_block, segment.length - first);
-        const int64_t seen = segment.prefix_length + first + rows, stride = padded(seen);
+        const int64_t seen = segment.keys_before() + first + rows, stride = padded(seen);
         const float* queries = q + (segment.start + first) * width + head * d;
         gemm_serial(rows, seen, d, queries, width, 1, s.pack_a.data(), s.scores.data(), stride,
                     Store::assign);
         for (int64_t i = 0; i < rows; ++i)
           log_sum_exp[(segment.start + first + i) * shape.heads + head] = softmax_row(
-              &s.scores[i * stride], segment.prefix_length + first + i + 1, stride, shape.scale());
+              &s.scores[i * stride], segment.keys_before() + first + i + 1, stride, shape.scale());
         float* result = out + (segment.start + first) * width + head * d;
         for (int64_t column = 0; column < d; column += panel)
           gemm_serial(rows, std::min(panel, d - column), seen, s.scores.data(), stride, 1,

@@ -16,6 +16,9 @@ namespace adjudge {
 struct Segment {
   int64_t start, length;                // rows
   int64_t prefix_start, prefix_length;  // rows of the shared prompt; length 0 = none
+  // Keys and values of a pass before this one (see Prefix): the rows just before row 0 of k and v.
+  int64_t kept_length = 0;
+  int64_t keys_before() const { return kept_length + prefix_length; }
 };
 
 struct AttentionShape {

@@ -23,7 +23,16 @@ void check_tokens(std::span<const int32_t> tokens, const ModelConfig& config) {
                       std::to_string(config.vocabulary) + "; does the tokenizer belong to this model?"};
 }
 
-void check_batch(const GroupedBatch& batch, const ModelConfig& config) {
+void check_prefix(const Prefix* prefix, const Model::Impl& state, bool adapter) {
+  if (!prefix) return;
+  if (prefix->model != &state) throw Error{"ARGUMENT_INVALID", "the prefix belongs to another model"};
+  if (prefix->adapter != adapter)
+    throw Error{"ARGUMENT_INVALID", std::string("the prefix was made ") +
+                                        (prefix->adapter ? "with" : "without") +
+                                        " the adapter; the call wants it otherwise"};
+}
+
+void check_batch(const GroupedBatch& batch, const ModelConfig& config, int64_t prefix_length) {
   check_offsets(batch.prompt_offsets, batch.prompt_tokens.size(), "prompt_offsets");
   check_offsets(batch.completion_offsets, batch.completion_tokens.size(), "completion_offsets");
   check_tokens(batch.prompt_tokens, config);
@@ -39,7 +48,7 @@ void check_batch(const GroupedBatch& batch, const ModelConfig& config) {
     const int32_t group = batch.completion_group[c];
     if (group < 0 || group >= prompts || (c && group < batch.completion_group[c - 1]))
       throw Error{"ARGUMENT_INVALID", "completion_group should ascend and name existing prompts"};
-    const int64_t length = batch.prompt_offsets[group + 1] - batch.prompt_offsets[group] +
+    const int64_t length = prefix_length + batch.prompt_offsets[group + 1] - batch.prompt_offsets[group] +
                            batch.completion_offsets[c + 1] - batch.completion_offsets[c];
     if (length > config.max_positions)
       throw Error{"CONTEXT_EXCEEDED", "prompt " + std::to_string(group) + " with its completion has " +
@@ -50,7 +59,8 @@ void check_batch(const GroupedBatch& batch, const ModelConfig& config) {
 }
 
 std::vector<MicroBatch> plan_micro_batches(const GroupedBatch& batch, std::span<const int64_t> lengths,
-                                           std::span<const uint8_t> wanted, int64_t budget) {
+                                           std::span<const uint8_t> wanted, int64_t budget,
+                                           const Prefix* prefix) {
   std::vector<MicroBatch> result;
   const size_t completions = batch.completion_group.size();
   for (size_t c = 0; c < completions;) {
@@ -63,7 +73,10 @@ std::vector<MicroBatch> plan_micro_batches(const GroupedBatch& batch, std::span<
       used |= lengths[end] > 0;
     }
     if (used) {
-      if (result.empty() || result.back().rows.count() + rows > budget) result.emplace_back();
+      if (result.empty() || result.back().rows.count() + rows > budget) {
+        result.emplace_back();
+        result.back().rows.prefix = prefix;
+      }
       MicroBatch& target = result.back();
       const int64_t prompt_length = batch.prompt_offsets[group + 1] - batch.prompt_offsets[group];
       const int64_t prompt =

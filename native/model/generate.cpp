@@ -32,7 +32,7 @@ class Generation {
  public:
   Generation(Model::Impl& state, std::span<const int32_t> tokens, std::span<const int32_t> offsets,
              const SamplingOptions& options, const Model::OnCompletion& on_completion,
-             const std::atomic<bool>& cancelled)
+             const std::atomic<bool>& cancelled, const Prefix* prefix)
       : state_(state),
         network_(state.network),
         tokens_(tokens),
@@ -40,6 +40,8 @@ class Generation {
         options_(options),
         on_completion_(on_completion),
         cancelled_(cancelled),
+        prefix_(prefix),
+        kept_(prefix ? prefix->length() : 0),
         prompts_(static_cast<int64_t>(offsets.size()) - 1) {}
 
   void run() {
@@ -76,7 +78,8 @@ class Generation {
         sequence->result.index = next_completion_++;
         if (options_.repetition_penalty != 1.0f) {
           auto text = prompt(next_prompt_);
-          sequence->seen.assign(text.begin(), text.end());
+          if (prefix_) sequence->seen = prefix_->tokens;
+          sequence->seen.insert(sequence->seen.end(), text.begin(), text.end());
         }
         fresh.push_back(std::move(sequence));
       }
@@ -104,16 +107,21 @@ class Generation {
     const auto cache = std::make_shared<KvCache>(network_.attention, network_.config.layers);
     prefilled_ = std::make_unique<Prefilled>(Prefilled{cache, {}});
     const int64_t length = static_cast<int64_t>(text.size());
-    cache->reserve(length);
+    cache->reserve(kept_ + length);
     Rows rows;
+    rows.prefix = prefix_;
     rows.append(text, 0, 0);
     rows.end_root();
     const int64_t width = network_.attention.kv_width();
     const std::vector<float>& x =
         network_.forward(rows, true, nullptr, [&](int64_t layer, const float* k, const float* v) {
-          for (int64_t i = 0; i < length; ++i) cache->write(layer, i, k + i * width, v + i * width);
+          for (int64_t i = 0; i < kept_; ++i) {
+            const int64_t row = (layer * kept_ + i) * width;
+            cache->write(layer, i, &prefix_->keys[row], &prefix_->values[row]);
+          }
+          for (int64_t i = 0; i < length; ++i) cache->write(layer, kept_ + i, k + i * width, v + i * width);
         });
-    cache->set_length(length);
+    cache->set_length(kept_ + length);
     next_logits(1, &x[(length - 1) * network_.config.hidden], prefilled_->logits);
   }
 
@@ -158,7 +166,7 @@ class Generation {
     for (auto& sequence : sequences) {
       GeneratedCompletion& r = sequence->result;
       const int32_t token = r.tokens.back();
-      const int64_t context = static_cast<int64_t>(prompt(r.prompt).size() + r.tokens.size());
+      const int64_t context = kept_ + static_cast<int64_t>(prompt(r.prompt).size() + r.tokens.size());
       if (std::find(options_.eos_tokens.begin(), options_.eos_tokens.end(), token) !=
           options_.eos_tokens.end())
         finish(*sequence, Finish::stop);
@@ -200,6 +208,8 @@ class Generation {
   const SamplingOptions& options_;
   const Model::OnCompletion& on_completion_;
   const std::atomic<bool>& cancelled_;
+  const Prefix* prefix_;
+  const int64_t kept_;  // tokens of the prefix
   int64_t prompts_, next_prompt_ = 0, next_completion_ = 0;
   std::unique_ptr<Prefilled> prefilled_;
   std::vector<std::unique_ptr<Sequence>> active_;
@@ -231,8 +241,10 @@ void check(const SamplingOptions& o, const ModelConfig& config) {
 
 void Model::generate(std::span<const int32_t> prompt_tokens, std::span<const int32_t> prompt_offsets,
                      const SamplingOptions& options, const OnCompletion& on_completion,
-                     const std::atomic<bool>& cancelled) {
+                     const std::atomic<bool>& cancelled, const Prefix* prefix) {
   check(options, config());
+  check_prefix(prefix, *impl_, true);
+  const int64_t kept = prefix ? prefix->length() : 0;
   check_tokens(prompt_tokens, config());
   if (prompt_offsets.empty()) return;
   for (size_t i = 1; i < prompt_offsets.size(); ++i) {
@@ -241,12 +253,12 @@ void Model::generate(std::span<const int32_t> prompt_tokens, std::span<const int
         prompt_offsets[i] > static_cast<int64_t>(prompt_tokens.size()))
       throw Error{"ARGUMENT_INVALID",
                   "prompt " + std::to_string(i - 1) + " is empty or lies outside the tokens"};
-    if (length >= config().max_positions)
-      throw Error{"CONTEXT_EXCEEDED", "prompt " + std::to_string(i - 1) + " has " + std::to_string(length) +
-                                          " tokens; the model's context is " +
+    if (kept + length >= config().max_positions)
+      throw Error{"CONTEXT_EXCEEDED", "prompt " + std::to_string(i - 1) + " has " +
+                                          std::to_string(kept + length) + " tokens; the model's context is " +
                                           std::to_string(config().max_positions)};
   }
-  Generation(*impl_, prompt_tokens, prompt_offsets, options, on_completion, cancelled).run();
+  Generation(*impl_, prompt_tokens, prompt_offsets, options, on_completion, cancelled, prefix).run();
 }
 
 }  // namespace adjudge

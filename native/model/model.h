@@ -91,6 +91,17 @@ struct Scores {
   std::vector<HeadScores> heads;
 };
 
+// Tokens that sequences begin with, prefilled: keys and values [layers, tokens, kv_heads · head_dim], which
+// scoring and generation reuse. Bound to the model's weights as they were.
+struct Prefix {
+  std::vector<int32_t> tokens;
+  bool adapter = true;
+  const void* model = nullptr;  // whose it is
+  std::vector<float> keys, values;
+  int64_t length() const { return static_cast<int64_t>(tokens.size()); }
+  size_t bytes() const { return (keys.size() + values.size()) * sizeof(float); }
+};
+
 enum class Finish { stop, stop_string, length, cancelled };
 
 struct GeneratedCompletion {
@@ -129,8 +140,11 @@ class Model {
   // After values were written from outside: rebuilds the packed copies.
   void parameters_changed();
 
-  // What is asked for, one per completion token. `adapter` false: the frozen base.
-  void score(const GroupedBatch&, bool adapter, const Scores&);
+  // Prefills at least one token. `adapter` false: the frozen base.
+  std::shared_ptr<const Prefix> prefix(std::span<const int32_t> tokens, bool adapter);
+  // What is asked for, one per completion token. `adapter` false: the frozen base. With a prefix (of the same
+  // model and `adapter`) the batch's prompts hold only what follows it; the results' bits are the same.
+  void score(const GroupedBatch&, bool adapter, const Scores&, const Prefix* = nullptr);
   // logits [tokens, vocabulary] of one sequence.
   void logits(std::span<const int32_t> tokens, float* out);
   // Accumulates d(sum log_prob_gradients * log_prob + entropy_gradients * entropy + the heads' terms) /
@@ -158,7 +172,8 @@ class Model {
 
   using OnCompletion = std::function<void(GeneratedCompletion&&)>;
   void generate(std::span<const int32_t> prompt_tokens, std::span<const int32_t> prompt_offsets,
-                const SamplingOptions&, const OnCompletion&, const std::atomic<bool>& cancelled);
+                const SamplingOptions&, const OnCompletion&, const std::atomic<bool>& cancelled,
+                const Prefix* = nullptr);
 
   struct Impl;
 

@@ -14,12 +14,12 @@
 namespace adjudge {
 
 int64_t Rows::append(std::span<const int32_t> segment_tokens, int64_t prefix_start, int64_t prefix_length) {
-  int64_t start = count();
+  const int64_t start = count(), kept = prefix ? prefix->length() : 0;
   for (size_t i = 0; i < segment_tokens.size(); ++i) {
     tokens.push_back(segment_tokens[i]);
-    positions.push_back(static_cast<int32_t>(prefix_length + static_cast<int64_t>(i)));
+    positions.push_back(static_cast<int32_t>(kept + prefix_length + static_cast<int64_t>(i)));
   }
-  segments.push_back({start, static_cast<int64_t>(segment_tokens.size()), prefix_start, prefix_length});
+  segments.push_back({start, static_cast<int64_t>(segment_tokens.size()), prefix_start, prefix_length, kept});
   return start;
 }
 
@@ -71,6 +71,7 @@ void Network::mlp(const Layer& layer, int64_t rows, bool adapter, float* x, Laye
 const std::vector<float>& Network::forward(const Rows& input, bool adapter,
                                            std::vector<LayerActivations>* keep, const OnLayer& on_layer) {
   const int64_t rows = input.count(), width = config.hidden;
+  const int64_t kept = (input.prefix ? input.prefix->length() : 0) * attention.kv_width();
   int64_t last = 0;
   for (int32_t position : input.positions) last = std::max<int64_t>(last, position);
   extend_rope(last + 1);
@@ -87,22 +88,26 @@ const std::vector<float>& Network::forward(const Rows& input, bool adapter,
     if (keep) a.input = x;
     a.inverse_rms_1.resize(rows);
     a.q.resize(rows * attention.query_width());
-    a.k.resize(rows * attention.kv_width());
-    a.v.resize(rows * attention.kv_width());
+    a.k.resize(kept + rows * attention.kv_width());
+    a.v.resize(kept + rows * attention.kv_width());
+    float *k = a.k.data() + kept, *v = a.v.data() + kept;
+    if (kept) {
+      std::copy_n(input.prefix->keys.data() + l * kept, kept, a.k.data());
+      std::copy_n(input.prefix->values.data() + l * kept, kept, a.v.data());
+    }
     a.log_sum_exp.resize(rows * attention.heads);
     a.attention.resize(rows * attention.query_width());
     rms_norm(x.data(), layer.attention_norm.value, config.norm_epsilon, rows, width, normed.data(),
              a.inverse_rms_1.data());
     layer.q.forward(rows, normed.data(), a.q.data(), adapter);
-    layer.k.forward(rows, normed.data(), a.k.data(), adapter);
-    layer.v.forward(rows, normed.data(), a.v.data(), adapter);
+    layer.k.forward(rows, normed.data(), k, adapter);
+    layer.v.forward(rows, normed.data(), v, adapter);
     rope(a.q.data(), rows, attention.heads, attention.head_dim, attention.query_width(),
          input.positions.data(), cosine.data(), sine.data(), false);
-    rope(a.k.data(), rows, attention.kv_heads, attention.head_dim, attention.kv_width(),
-         input.positions.data(), cosine.data(), sine.data(), false);
-    if (on_layer) on_layer(static_cast<int64_t>(l), a.k.data(), a.v.data());
-    attention_forward(attention, input.segments, a.q.data(), a.k.data(), a.v.data(), a.attention.data(),
-                      a.log_sum_exp.data());
+    rope(k, rows, attention.kv_heads, attention.head_dim, attention.kv_width(), input.positions.data(),
+         cosine.data(), sine.data(), false);
+    if (on_layer) on_layer(static_cast<int64_t>(l), k, v);
+    attention_forward(attention, input.segments, a.q.data(), k, v, a.attention.data(), a.log_sum_exp.data());
     layer.o.forward(rows, a.attention.data(), normed.data(), adapter);
     add(x.data(), normed.data(), rows * width);
     if (keep) a.middle = x;

@@ -33,8 +33,9 @@ struct Rows {
   std::vector<int32_t> tokens, positions;
   std::vector<Segment> segments;
   std::vector<int64_t> roots{0};
+  const Prefix* prefix = nullptr;  // what all segments follow; forward passes only
   int64_t count() const { return static_cast<int64_t>(tokens.size()); }
-  // Appends a segment of tokens at positions prefix_length, …; returns its first row.
+  // Appends a segment of tokens after the prefixes; returns its first row.
   int64_t append(std::span<const int32_t> segment_tokens, int64_t prefix_start, int64_t prefix_length);
   void end_root() { roots.push_back(static_cast<int64_t>(segments.size())); }
 };

@@ -80,15 +80,39 @@ class Scorer {
 
 }  // namespace
 
-void Model::score(const GroupedBatch& batch, bool adapter, const Scores& out) {
-  check_batch(batch, config());
+std::shared_ptr<const Prefix> Model::prefix(std::span<const int32_t> tokens, bool adapter) {
+  if (tokens.empty()) throw Error{"ARGUMENT_INVALID", "a prefix needs at least one token"};
+  check_tokens(tokens, config());
+  if (static_cast<int64_t>(tokens.size()) >= config().max_positions)
+    throw Error{"CONTEXT_EXCEEDED", "a prefix of " + std::to_string(tokens.size()) +
+                                        " tokens leaves no room in the model's context of " +
+                                        std::to_string(config().max_positions)};
+  auto result = std::make_shared<Prefix>();
+  result->tokens.assign(tokens.begin(), tokens.end());
+  result->adapter = adapter;
+  result->model = impl_.get();
+  Rows rows;
+  rows.append(tokens, 0, 0);
+  rows.end_root();
+  std::lock_guard lock(impl_->mutex);
+  const int64_t floats = rows.count() * impl_->network.attention.kv_width();
+  impl_->network.forward(rows, adapter, nullptr, [&](int64_t, const float* k, const float* v) {
+    result->keys.insert(result->keys.end(), k, k + floats);
+    result->values.insert(result->values.end(), v, v + floats);
+  });
+  return result;
+}
+
+void Model::score(const GroupedBatch& batch, bool adapter, const Scores& out, const Prefix* prefix) {
+  check_prefix(prefix, *impl_, adapter);
+  check_batch(batch, config(), prefix ? prefix->length() : 0);
   Network& network = impl_->network;
   std::vector<int64_t> lengths;
   for (size_t c = 0; c < batch.completion_group.size(); ++c)
     lengths.push_back(batch.completion_offsets[c + 1] - batch.completion_offsets[c]);
   Scorer scorer(*impl_, 1.0f / batch.temperature, out);
   std::vector<float> hidden;
-  for (const MicroBatch& part : plan_micro_batches(batch, lengths, {}, row_budget)) {
+  for (const MicroBatch& part : plan_micro_batches(batch, lengths, {}, row_budget, prefix)) {
     std::lock_guard lock(impl_->mutex);
     const std::vector<float>& x = network.forward(part.rows, adapter, nullptr);
     const int64_t total = static_cast<int64_t>(part.head.size());

@@ -63,9 +63,12 @@ void gather_hidden(const MicroBatch&, int64_t first, int64_t count, int64_t widt
 // Cuts a batch into micro-batches of at most about `budget` rows, whole groups each. lengths[c]: tokens of
 // completion c that matter (0 = left out). wanted[i] 0 drops a head row; empty = all.
 std::vector<MicroBatch> plan_micro_batches(const GroupedBatch&, std::span<const int64_t> lengths,
-                                           std::span<const uint8_t> wanted, int64_t budget);
+                                           std::span<const uint8_t> wanted, int64_t budget,
+                                           const Prefix* = nullptr);
 
-void check_batch(const GroupedBatch&, const ModelConfig&);
+void check_batch(const GroupedBatch&, const ModelConfig&, int64_t prefix_length = 0);
 void check_tokens(std::span<const int32_t> tokens, const ModelConfig&);
+// Throws ARGUMENT_INVALID for a prefix of another model, or of the other side of the adapter.
+void check_prefix(const Prefix*, const Model::Impl&, bool adapter);
 
 }  // namespace adjudge

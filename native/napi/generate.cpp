@@ -94,6 +94,9 @@ Napi::Value generate(const Napi::CallbackInfo& info) {
   std::vector<int32_t> tokens = int32s(info[1], "promptTokens");
   std::vector<int32_t> offsets = int32s(info[2], "promptOffsets");
   check_offsets(offsets, tokens.size(), "promptOffsets");
+  SamplingOptions options = read_sampling(info[3]);
+  auto prefix = unwrap_prefix(object(info[3], "options").Get("prefix"));
+  const int64_t kept = prefix ? prefix->length() : 0;
   for (int32_t token : tokens) {
     if (token < 0 || token >= config.vocabulary) {
       refuse("promptTokens", "token ids from 0 to " + std::to_string(config.vocabulary - 1));
@@ -102,18 +105,17 @@ Napi::Value generate(const Napi::CallbackInfo& info) {
   for (size_t index = 0; index + 1 < offsets.size(); ++index) {
     int64_t length = int64_t{offsets[index + 1]} - offsets[index];
     if (length == 0) refuse("promptTokens", "at least one token in every prompt");
-    if (length >= config.max_positions) {
+    if (kept + length >= config.max_positions) {
       throw Error("CONTEXT_EXCEEDED",
-                  "Prompt " + std::to_string(index) + " has " + std::to_string(length) +
+                  "Prompt " + std::to_string(index) + " has " + std::to_string(kept + length) +
                       " tokens and leaves no room for an answer: the model's context is " +
                       std::to_string(config.max_positions));
     }
   }
-  SamplingOptions options = read_sampling(info[3]);
   if (!info[4].IsFunction()) refuse("onCompletion", "a function");
   auto job = Job::start(
       env,
-      [entry, tokens, offsets, options](Job& running) -> Job::Result {
+      [entry, tokens, offsets, options, prefix](Job& running) -> Job::Result {
         entry->model->generate(
             tokens, offsets, options,
             [&running, top = options.top_log_probs](GeneratedCompletion&& completion) {
@@ -122,7 +124,7 @@ Napi::Value generate(const Napi::CallbackInfo& info) {
                 callback.Call({completion_value(target, *kept, top)});
               });
             },
-            running.cancelled());
+            running.cancelled(), prefix.get());
         return {};
       },
       entry->turnstile, info[4].As<Napi::Function>());

@@ -22,6 +22,10 @@ struct ModelEntry {
 Napi::Object wrap_model(Napi::Env env, std::shared_ptr<ModelEntry> entry);
 // The model of a handle. Throws ARGUMENT_INVALID (no handle of ours) or DISPOSED.
 std::shared_ptr<ModelEntry> unwrap_model(const Napi::Value& value);
+// A prefix that prefill() made, as an opaque object of its size.
+Napi::Object wrap_prefix(Napi::Env env, std::shared_ptr<const Prefix> prefix);
+// Null where the value is undefined. Throws ARGUMENT_INVALID (no prefix of ours).
+std::shared_ptr<const Prefix> unwrap_prefix(const Napi::Value& value);
 // Gives the model up: running jobs keep it until they end. A second call does nothing.
 void dispose_model(const Napi::Value& value);
 

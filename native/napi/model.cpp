@@ -193,7 +193,7 @@ void check_tokens(const std::vector<int32_t>& tokens, const ModelConfig& config,
   }
 }
 
-OwnedBatch read_batch(const Napi::Value& value, const ModelConfig& config) {
+OwnedBatch read_batch(const Napi::Value& value, const ModelConfig& config, int64_t prefix_length = 0) {
   Napi::Object source = object(value, "batch");
   OwnedBatch batch;
   batch.prompt_tokens = int32s(source.Get("promptTokens"), "promptTokens");
@@ -222,7 +222,7 @@ OwnedBatch read_batch(const Napi::Value& value, const ModelConfig& config) {
     int32_t group = batch.completion_group[index];
     if (group < last || group >= groups) refuse("completionGroup", "ascending indices of prompts");
     last = group;
-    int64_t length = int64_t{batch.prompt_offsets[group + 1]} - batch.prompt_offsets[group] +
+    int64_t length = prefix_length + batch.prompt_offsets[group + 1] - batch.prompt_offsets[group] +
                      batch.completion_offsets[index + 1] - batch.completion_offsets[index];
     if (length > config.max_positions) {
       throw Error("CONTEXT_EXCEEDED", "Sequence " + std::to_string(index) + " has " + std::to_string(length) +
@@ -250,17 +250,19 @@ ScoreRequest read_score_request(const Napi::Object& options) {
 
 using Arrays = std::map<std::string, std::vector<float>>;
 
-// score(model, batch, { adapter, logProbs = true, entropies, sumPiSquared, heads }) -> one Float32Array per
-// key; of heads { NAME: { values, logSumExps } }.
+// score(model, batch, { adapter, logProbs = true, entropies, sumPiSquared, heads, prefix }) -> one
+// Float32Array per key; of heads { NAME: { values, logSumExps } }.
 Napi::Value score(const Napi::CallbackInfo& info) {
   auto entry = unwrap_model(info[0]);
-  auto batch = std::make_shared<OwnedBatch>(read_batch(info[1], entry->model->config()));
   Napi::Object options = object(info[2], "options");
+  auto prefix = unwrap_prefix(options.Get("prefix"));
+  auto batch = std::make_shared<OwnedBatch>(
+      read_batch(info[1], entry->model->config(), prefix ? prefix->length() : 0));
   const bool adapter = boolean(options.Get("adapter"), "adapter");
   ScoreRequest request = read_score_request(options);
   auto job = Job::start(
       info.Env(),
-      [entry, batch, adapter, request](Job& running) -> Job::Result {
+      [entry, batch, adapter, request, prefix](Job& running) -> Job::Result {
         CancelScope scope(running.cancelled());
         check_cancelled();
         const size_t count = batch->completion_tokens.size();
@@ -278,7 +280,7 @@ Napi::Value score(const Napi::CallbackInfo& info) {
           scores.heads.push_back(
               {head.name, array(arrays, "values", true), array(arrays, "logSumExps", head.log_sum_exps)});
         }
-        if (count > 0) entry->model->score(batch->view(), adapter, scores);
+        if (count > 0) entry->model->score(batch->view(), adapter, scores, prefix.get());
         return [own, heads](Napi::Env env) -> Napi::Value {
           const auto set_all = [env](Napi::Object target, Arrays& arrays) {
             for (auto& [name, values] : arrays) target.Set(name, adopt(env, std::move(values)));
@@ -290,6 +292,24 @@ Napi::Value score(const Napi::CallbackInfo& info) {
           result.Set("heads", outputs);
           return result;
         };
+      },
+      entry->turnstile);
+  return Job::cancellable(info.Env(), job);
+}
+
+// prefix(model, tokens, adapter) -> an opaque object that score and generate take
+Napi::Value prefix(const Napi::CallbackInfo& info) {
+  auto entry = unwrap_model(info[0]);
+  std::vector<int32_t> tokens = int32s(info[1], "tokens");
+  const bool adapter = boolean(info[2], "adapter");
+  check_tokens(tokens, entry->model->config(), "tokens");
+  auto job = Job::start(
+      info.Env(),
+      [entry, tokens, adapter](Job& running) -> Job::Result {
+        CancelScope scope(running.cancelled());
+        check_cancelled();
+        auto made = entry->model->prefix(tokens, adapter);
+        return [made](Napi::Env env) -> Napi::Value { return wrap_prefix(env, made); };
       },
       entry->turnstile);
   return Job::cancellable(info.Env(), job);
@@ -384,6 +404,7 @@ void export_model(Napi::Env env, Napi::Object exports) {
     return info.Env().Undefined();
   });
   export_function(env, exports, "score", score);
+  export_function(env, exports, "prefix", prefix);
   export_function(env, exports, "logits", logits);
   export_function(env, exports, "backward", backward);
   export_function(env, exports, "zeroGradients", zero_gradients);

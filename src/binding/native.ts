@@ -5,6 +5,11 @@ export interface NativeModel {
   readonly __nativeModel: never
 }
 
+/** Prefilled tokens of one model. Opaque. */
+export interface NativePrefix {
+  readonly __nativePrefix: never
+}
+
 export interface NativeLoadOptions {
   /** A safetensors file, a Transformers folder, or a GGUF file. */
   weights: string
@@ -85,6 +90,8 @@ export interface NativeSampling {
   eosTokens: Int32Array
   stop: string[]
   /** logits + beta · (smallest Q − V), by heads. */
+  /** What all prompts follow; they hold only the rest. */
+  prefix?: NativePrefix
   qDecoding?: { beta: number; qHeads: string[]; valueHead: string }
   /** Bytes of every token, needed with `stop`. */
   tokenBytes?: Uint8Array
@@ -147,6 +154,8 @@ export interface NativeScoreOptions {
   entropies?: boolean
   sumPiSquared?: boolean
   heads?: { name: string; logSumExps?: boolean }[]
+  /** What all prompts of the batch follow; they hold only the rest. */
+  prefix?: NativePrefix
 }
 
 export interface NativeScores {
@@ -188,6 +197,8 @@ export interface NativeAddon {
   dispose(model: NativeModel): void
   /** What is asked for, one float per completion token. */
   score(model: NativeModel, batch: NativeBatch, options: NativeScoreOptions): NativeJob<NativeScores>
+  /** Keys and values of the tokens, for `score` and `generate` of what begins with them. */
+  prefix(model: NativeModel, tokens: Int32Array, adapter: boolean): NativeJob<NativePrefix>
   /** [tokens, vocabulary], flat. */
   logits(model: NativeModel, tokens: Int32Array): NativeJob<Float32Array>
   /** Accumulates gradients; resolves to the log-probs (NaN for completions left out, whose coefficients are all 0). */

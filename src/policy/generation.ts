@@ -44,7 +44,16 @@ export async function generateGroups(
   if (groups.length === 0) return groups
   const { eosTokens, stop } = stopsOf(model, options.stop ?? [])
   const table = stop.length > 0 ? tokenizerOf(model).tokenBytes : undefined
-  const packed = concatenate(promptTokens)
+  const { prefix } = options
+  const stray = prefix ? promptTokens.findIndex((tokens) => !prefix.begins(tokens)) : -1
+  if (stray >= 0) {
+    throw new AdjudgeError(
+      'ARGUMENT_INVALID',
+      `prompts[${stray}]: expected a prompt that begins with the ${prefix!.tokens.length} tokens of prefix and goes on after them`
+    )
+  }
+  const native = await prefix?.native(options.signal)
+  const packed = concatenate(promptTokens.map((tokens) => tokens.subarray(prefix?.tokens.length ?? 0)))
   const failures: unknown[] = []
   const onCompletion = (raw: NativeCompletion) => {
     try {
@@ -67,6 +76,7 @@ export async function generateGroups(
         eosTokens,
         stop,
         ...(qDecoding ? { qDecoding } : {}),
+        ...(native ? { prefix: native } : {}),
         ...(table ? { tokenBytes: table.bytes, tokenByteOffsets: table.offsets } : {})
       },
       onCompletion

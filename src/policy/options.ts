@@ -108,7 +108,7 @@ export function resolveStep(options: StepOptions) {
   return resolved
 }
 
-type Sampling = Omit<NativeSampling, 'eosTokens' | 'stop' | 'tokenBytes' | 'tokenByteOffsets' | 'qDecoding'>
+type Sampling = Omit<NativeSampling, 'eosTokens' | 'stop' | 'tokenBytes' | 'tokenByteOffsets' | 'qDecoding' | 'prefix'>
 
 /** Sampling options, complete and checked. */
 export function resolveSampling(options: GenerateOptions): Sampling {

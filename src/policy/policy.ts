@@ -9,10 +9,11 @@ import { lossAndGradients, type Gradients, type MaskedTokens } from './gradients
 import { loadModel, tokenizerOf, type LoadedModel } from './model.js'
 import type { Objective } from './objective.js'
 import { resolveStep, type LoadOptions, type SaveOptions, type StepOptions } from './options.js'
+import { PolicyPrefix } from './prefix.js'
 import { saveModel } from './save.js'
 import { choiceGroups, scoreSequences, type LogProbOptions, type TokenScoreOptions, type TokenScores } from './score.js'
 import type { Tokenizer } from './tokenizer.js'
-import type { GenerateOptions, Group, Head, Message, Prompt, Sequence } from './types.js'
+import type { GenerateOptions, Group, Head, Message, Prefix, Prompt, Sequence } from './types.js'
 
 /** What every long call takes. */
 export interface PolicyCallOptions {
@@ -68,6 +69,19 @@ export class Policy {
   /** Token ids of prompts. */
   async encodePrompts(prompts: Prompt[]): Promise<Int32Array[]> {
     return encodePrompts(this.model, prompts)
+  }
+
+  /**
+   * Prefills tokens that many prompts begin with; `logProbs`, `score`, `choiceLogProbs` and `generate` take it as
+   * `prefix` and compute only what comes after it, to the same bits. 2 · layers · kvHeads · headDim · 4 bytes a token.
+   * @param options adapter: false for calls without the adapter
+   * @throws AdjudgeError `ARGUMENT_INVALID` (no tokens, or not the vocabulary's), `CONTEXT_EXCEEDED`, `CANCELLED`
+   */
+  async prefix(tokens: ArrayLike<number>, options: PolicyCallOptions & { adapter?: boolean } = {}): Promise<Prefix> {
+    const { adapter = true, signal } = options
+    const prefix = new PolicyPrefix(this.model, Int32Array.from(tokens), adapter, () => this.weightsVersion)
+    await prefix.native(signal)
+    return prefix
   }
 
   /**

@@ -1,18 +1,23 @@
 /** Log-probs of given tokens. */
 import { callJob } from '../binding/errors.js'
-import type { NativeScoreOptions } from '../binding/native.js'
+import type { NativePrefix, NativeScoreOptions } from '../binding/native.js'
 import { AdjudgeError } from '../errors.js'
 import { packSequences, unflatten } from './batch.js'
 import { encodePrompts } from './generation.js'
 import { checkLogSumExp, headNamed } from './heads.js'
 import { tokenizerOf, type LoadedModel } from './model.js'
-import type { Group, Prompt, Sequence } from './types.js'
+import type { Group, Prefix, Prompt, Sequence } from './types.js'
 
 export interface LogProbOptions {
   /** Log-probs are those of softmax(logits / temperature). Default 1. */
   temperature?: number
   /** False: without the adapter, which is the reference of KL. Default true. */
   adapter?: boolean
+  /**
+   * Sequences whose prompts begin with it (and go on after it) reuse its keys and values; others are scored as without.
+   * The results have the same bits. Made for the same `adapter`.
+   */
+  prefix?: Prefix
   /** Aborted: the call rejects with CANCELLED. */
   signal?: AbortSignal
 }
@@ -44,6 +49,16 @@ export async function scoreSequences(
   sequences: Sequence[],
   options: TokenScoreOptions = {}
 ): Promise<TokenScores> {
+  if (options.prefix) return scoreWithPrefix(model, sequences, options, options.prefix)
+  return scoreAll(model, sequences, options)
+}
+
+async function scoreAll(
+  model: LoadedModel,
+  sequences: Sequence[],
+  options: TokenScoreOptions,
+  prefix?: NativePrefix
+): Promise<TokenScores> {
   const { heads = {}, adapter = true, temperature = 1, logProbs = true, entropies, sumPiSquared } = options
   for (const [name, { logSumExps }] of Object.entries(heads)) {
     if (logSumExps) checkLogSumExp(model, name)
@@ -55,7 +70,8 @@ export async function scoreSequences(
     logProbs,
     ...(entropies ? { entropies } : {}),
     ...(sumPiSquared ? { sumPiSquared } : {}),
-    heads: Object.entries(heads).map(([name, { logSumExps = false }]) => ({ name, logSumExps }))
+    heads: Object.entries(heads).map(([name, { logSumExps = false }]) => ({ name, logSumExps })),
+    ...(prefix ? { prefix } : {})
   }
   const flat = new Map<string, Float32Array>()
   const keep = (key: string, start: number, values: Float32Array | undefined) => {
@@ -80,6 +96,43 @@ export async function scoreSequences(
       Object.entries(heads).map(([name, { logSumExps }]) => [
         name,
         { values: rows(`values/${name}`), ...(logSumExps ? { logSumExps: rows(`logSumExps/${name}`) } : {}) }
+      ])
+    )
+  }
+}
+
+/** Scores the sequences that begin with the prefix by it, the others without; the order stays. */
+async function scoreWithPrefix(
+  model: LoadedModel,
+  sequences: Sequence[],
+  options: TokenScoreOptions,
+  prefix: Prefix
+): Promise<TokenScores> {
+  const begins = sequences.map(({ promptTokens }) => prefix.begins(promptTokens))
+  const rest = sequences.filter((_, index) => !begins[index])
+  const after = sequences
+    .filter((_, index) => begins[index])
+    .map((sequence) => ({ ...sequence, promptTokens: sequence.promptTokens.slice(prefix.tokens.length) }))
+  const native = after.length > 0 ? await prefix.native(options.signal) : undefined
+  const [reused, plain] = await Promise.all([scoreAll(model, after, options, native), scoreAll(model, rest, options)])
+  const join = (a: Float32Array[], b: Float32Array[]): Float32Array[] => {
+    let next = 0
+    let other = 0
+    return begins.map((first) => (first ? a[next++]! : b[other++]!))
+  }
+  const both = (key: 'logProbs' | 'entropies' | 'sumPiSquared') =>
+    reused[key] ? { [key]: join(reused[key], plain[key]!) } : {}
+  return {
+    ...both('logProbs'),
+    ...both('entropies'),
+    ...both('sumPiSquared'),
+    heads: Object.fromEntries(
+      Object.entries(reused.heads).map(([name, { values, logSumExps }]) => [
+        name,
+        {
+          values: join(values, plain.heads[name]!.values),
+          ...(logSumExps ? { logSumExps: join(logSumExps, plain.heads[name]!.logSumExps!) } : {})
+        }
       ])
     )
   }

@@ -1,9 +1,26 @@
 /** Shapes that the policy shares with the judge, the RL layer and the trainer. */
 
+import type { NativePrefix } from '../binding/native.js'
+
 /** One chat message. `content` is text; other content parts are a later matter. */
 export interface Message {
   role: 'system' | 'user' | 'assistant' | 'tool'
   content: string
+}
+
+/** Tokens that many prompts begin with, prefilled by `policy.prefix`: their keys and values are reused. */
+export interface Prefix {
+  readonly tokens: Int32Array
+  /** Whether the adapter takes part. */
+  readonly adapter: boolean
+  /** Of its keys and values. */
+  readonly bytes: number
+  /** Whether a prompt begins with it and goes on after it. */
+  begins(prompt: ArrayLike<number>): boolean
+  /** For calls of the addon; prefilled anew where the weights have changed. */
+  native(signal?: AbortSignal): Promise<NativePrefix>
+  /** Gives its memory up, as the garbage collector would; it may be used again. */
+  dispose(): void
 }
 
 /** What a completion is asked for: chat messages (rendered by the chat template), raw text, or token ids. */
@@ -92,6 +109,8 @@ export interface GenerateOptions {
   topLogProbs?: number
   /** Most sequences decoded at once. Default 64. */
   maxBatch?: number
+  /** What every prompt begins with, prefilled by `policy.prefix`. */
+  prefix?: Prefix
   /** Called as each completion finishes, while others still generate. */
   onCompletion?: (completion: Completion, promptIndex: number, index: number) => void
   signal?: AbortSignal
