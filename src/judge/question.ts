@@ -26,6 +26,11 @@ export interface Question {
   reasoning: boolean
   /** True where forged markers were found in the untrusted text and neutralised. */
   injected: boolean
+  /**
+   * How `messages` and `choicePrompts` begin for every input: what stands in them is the same text up to where the last
+   * message ends. A native judge prefills it once.
+   */
+  constant?: JudgeMessage[]
   /** Closed-choice form for judges that only compare continuations: one prompt per field. */
   choicePrompts?: JudgeMessage[][]
   /** True where, after one re-ask, the fields that were given count without the others. */

@@ -6,12 +6,26 @@ import { answerFrom, spreadOf } from '../distribution.js'
 import type { Performed, Performer, Watch } from '../performer.js'
 import { choicesOf, type Answers, type Field, type Question } from '../question.js'
 import { messageOf } from '../retry.js'
+import type { JudgeMessage } from '../types.js'
+import { NativePrefixes, type ScorerPrefix } from './nativePrefixes.js'
+
+export interface NativePrompt {
+  text: string
+  /** Of the text, where they are known: with a prefix. */
+  tokens?: Int32Array
+}
 
 /** What a native judge needs of a model. `Policy` has it. */
 export interface NativeScorer {
   renderChat(messages: Message[]): string
   /** Natural log-probs over the whole vocabulary: one array per prompt, `[choices]`. */
-  choiceLogProbs(prompts: { text: string }[], choices: string[]): Promise<Float32Array[]>
+  choiceLogProbs(
+    prompts: NativePrompt[],
+    choices: string[],
+    options?: { prefix?: ScorerPrefix }
+  ): Promise<Float32Array[]>
+  /** Prefills what many prompts begin with, for `choiceLogProbs`. */
+  prefix?(tokens: ArrayLike<number>): Promise<ScorerPrefix>
   tokenizer?: { encode(text: string): ArrayLike<number> }
   dispose?(): void
 }
@@ -24,29 +38,45 @@ const fairMass = 0.5
 const batchSize = 32
 
 interface Waiting {
-  text: string
+  prompt: NativePrompt
   resolve(logProbs: Float32Array): void
   reject(error: unknown): void
 }
 
+interface Waitlist {
+  choices: string[]
+  prefix?: ScorerPrefix
+  prompts: Waiting[]
+}
+
 /** Collects prompts that wait for the same choices and scores them together. */
 class Batcher {
-  private readonly waiting = new Map<string, { choices: string[]; prompts: Waiting[] }>()
+  private readonly waiting = new Map<string, Waitlist>()
+  private readonly numbers = new WeakMap<ScorerPrefix, number>()
+  private prefixes = 0
   private running = false
 
   constructor(private readonly scorer: NativeScorer) {}
 
-  score(text: string, choices: string[]): Promise<Float32Array> {
+  score(prompt: NativePrompt, choices: string[], prefix?: ScorerPrefix): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
-      const key = choices.join('\u0000')
-      const group = this.waiting.get(key) ?? { choices, prompts: [] }
-      group.prompts.push({ text, resolve, reject })
+      const key = [this.numberOf(prefix), ...choices].join('\u0000')
+      const group = this.waiting.get(key) ?? { choices, prompts: [], ...(prefix ? { prefix } : {}) }
+      group.prompts.push({ prompt, resolve, reject })
       this.waiting.set(key, group)
       if (!this.running) {
         this.running = true
         setImmediate(() => void this.drain())
       }
     })
+  }
+
+  /** Names a prefix within a key; 0: none. */
+  private numberOf(prefix: ScorerPrefix | undefined): number {
+    if (!prefix) return 0
+    const number = this.numbers.get(prefix) ?? ++this.prefixes
+    this.numbers.set(prefix, number)
+    return number
   }
 
   private async drain(): Promise<void> {
@@ -58,8 +88,9 @@ class Batcher {
       if (group.prompts.length > 0) this.waiting.set(key, group)
       try {
         const results = await this.scorer.choiceLogProbs(
-          batch.map(({ text }) => ({ text })),
-          group.choices
+          batch.map(({ prompt }) => prompt),
+          group.choices,
+          group.prefix ? { prefix: group.prefix } : {}
         )
         batch.forEach((entry, index) => entry.resolve(results[index]))
       } catch (error) {
@@ -73,6 +104,7 @@ class Batcher {
 export class NativePerformer implements Performer {
   readonly identity: Record<string, unknown>
   private readonly batcher: Batcher
+  private readonly prefixes: NativePrefixes | undefined
 
   /** `model` names the weights in the ledger's key. `owned`: disposed on close. */
   constructor(
@@ -82,6 +114,19 @@ export class NativePerformer implements Performer {
   ) {
     this.identity = { provider: 'native', model }
     this.batcher = new Batcher(scorer)
+    const { tokenizer } = scorer
+    if (!scorer.prefix || !tokenizer) return
+    this.prefixes = new NativePrefixes({
+      encode: (messages) => {
+        // A template may want more than the beginning of a prompt.
+        try {
+          return tokenizer.encode(this.render(messages))
+        } catch {
+          return []
+        }
+      },
+      prefill: (tokens) => scorer.prefix!(tokens)
+    })
   }
 
   async perform(question: Question, signal: AbortSignal | undefined, watch: Watch): Promise<Performed> {
@@ -100,11 +145,13 @@ export class NativePerformer implements Performer {
       const answered = await Promise.all(
         question.fields.map(async (field, index) => {
           const labels = choicesOf(field)!.map(({ label }) => label)
-          const text = this.scorer.renderChat(
-            plainMessages(question.choicePrompts?.[index] ?? question.messages, 'a native judge')
-          )
-          inputTokens += this.scorer.tokenizer?.encode(text).length ?? 0
-          const spread = spreadOf(labels, await this.batcher.score(text, labels))
+          const text = this.render(question.choicePrompts?.[index] ?? question.messages)
+          const tokens = this.scorer.tokenizer?.encode(text)
+          inputTokens += tokens?.length ?? 0
+          const constant = question.constant
+          const prefix = constant && tokens && (await this.prefixes?.of(constant, tokens))
+          const prompt = prefix ? { text, tokens: Int32Array.from(tokens) } : { text }
+          const spread = spreadOf(labels, await this.batcher.score(prompt, labels, prefix))
           return { field, spread }
         })
       )
@@ -129,7 +176,12 @@ export class NativePerformer implements Performer {
     }
   }
 
+  private render(messages: JudgeMessage[]): string {
+    return this.scorer.renderChat(plainMessages(messages, 'a native judge'))
+  }
+
   close(): Promise<void> {
+    this.prefixes?.dispose()
     if (this.owned) this.scorer.dispose?.()
     return Promise.resolve()
   }
