@@ -57,7 +57,7 @@ async function runTraining(file: string, options: TrainCommandOptions): Promise<
         case 'done':
           progress.stop()
           console.log(`${endings[event.reason]} after step ${event.step}: ${event.folder}`)
-          if (event.reason === 'budget') console.log('raise budget.money or budget.tokens to go on')
+          if (event.detail !== undefined) console.log(`${event.detail} (budget in ${file})`)
           if (event.reason !== 'finished') console.log(`go on with: adjudge train ${file} --resume`)
           if (event.reason === 'stopped') throw new Stopped()
       }

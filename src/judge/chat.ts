@@ -1,5 +1,6 @@
 /** Asks a chat provider: places, attempts, time limits, one re-ask; a failure is a result, not an exception. */
 import { Attempt, type AttemptSettings } from './attempt.js'
+import { BudgetSpent, type Held } from './budget.js'
 import { answerFrom, leastMass, spreadAt } from './distribution.js'
 import { parseReply } from './parse.js'
 import type { Performed, Performer, Watch } from './performer.js'
@@ -40,6 +41,7 @@ class Stop extends Error {
 
 export class ChatPerformer implements Performer {
   readonly identity: Record<string, unknown>
+  readonly reserves = true
   private readonly caller: Caller
   private readonly leave: () => void
 
@@ -238,6 +240,10 @@ class Conversation {
         signal: this.signal
       }
       const place = await this.place(ask)
+      // A second call for a slow one costs the same again.
+      const calls = settings.hedge > 0 ? 2 : 1
+      const most = { inputTokens: calls * estimate.input(characters), outputTokens: calls * maxTokens }
+      const held = await this.hold(place, most)
       this.begin()
       this.attempts++
       this.watch.called()
@@ -251,11 +257,19 @@ class Conversation {
       if ('reply' in outcome) {
         const { usage } = outcome.reply
         estimate.learn(characters, usage)
-        this.usage.inputTokens += usage.inputTokens * (outcome.hedged ? 2 : 1)
         // What the slower call did cost nobody tells.
-        this.usage.outputTokens += usage.outputTokens + (outcome.hedged ? estimate.outputTokens : 0)
+        const paid = {
+          inputTokens: usage.inputTokens * (outcome.hedged ? 2 : 1),
+          outputTokens: usage.outputTokens + (outcome.hedged ? estimate.outputTokens : 0)
+        }
+        held?.settle(paid)
+        this.usage.inputTokens += paid.inputTokens
+        this.usage.outputTokens += paid.outputTokens
         return outcome.reply
       }
+      // What a call cost that was given up nobody tells: it stays paid at its estimate.
+      const givenUp = this.signal.aborted || outcome.failure.reason === 'timeout'
+      held?.settle(givenUp ? most : { inputTokens: 0, outputTokens: 0 })
       this.release()
       if (this.signal.aborted) throw this.stopped()
       const failure = outcome.failure
@@ -283,6 +297,17 @@ class Conversation {
       if (!(error instanceof NotSent)) throw this.stopped()
       const last = this.lastFailure ? `${this.lastFailure.detail}; ` : ''
       throw new Stop(error.reason, last + error.message)
+    }
+  }
+
+  /** Room in the budgets, where there are some; the place is given back where there is none. */
+  private async hold(place: Place, most: Usage): Promise<Held | undefined> {
+    try {
+      return await this.watch.reserve?.(most, this.signal)
+    } catch (error) {
+      place.release()
+      if (error instanceof BudgetSpent) throw new Stop('budget', error.message)
+      throw this.signal.aborted ? this.stopped() : error
     }
   }
 

@@ -1,7 +1,10 @@
 /** A judge as it stands in a configuration file: snake_case, paths relative to the file, keys by environment variable. */
 import { resolve } from 'node:path'
-import { Type, type Static } from '@sinclair/typebox'
+import { Type, type Static, type TNumber } from '@sinclair/typebox'
 import { AdjudgeError } from '../errors.js'
+import { aggregates } from './compose/aggregate.js'
+import type { JudgeSpec } from './compose/options.js'
+import { byKeys } from './document.js'
 import { ModeSchema } from './modes/index.js'
 import { transports, type JudgeOptions } from './options.js'
 import { serverPresetNames } from './providers/presets.js'
@@ -65,29 +68,108 @@ const chatProviders = [
   Type.Literal('native')
 ]
 
-export const JudgeConfigSchema = Type.Object(
+const closed = { additionalProperties: false }
+const limitFields = {
+  money: Type.Optional(Type.Number({ ...positive, description: 'US dollars' })),
+  tokens: Type.Optional(Type.Number({ ...positive, description: 'of prompts and replies' }))
+}
+
+export const BudgetSchema = Type.Object(
+  {
+    ...limitFields,
+    /** `day`: from midnight to midnight, UTC, over all processes that use the ledger. */
+    per: Type.Optional(Type.Union([Type.Literal('run'), Type.Literal('day')])),
+    /** By provider, beside the limits of all together. */
+    providers: Type.Optional(Type.Record(Type.String(), Type.Object(limitFields, closed)))
+  },
+  closed
+)
+
+const ScaleSchema = Type.Object({ low: Type.Number(), high: Type.Number() }, closed)
+const AggregateSchema = Type.Union(aggregates.map((name) => Type.Literal(name)))
+const share = (): TNumber => Type.Number({ minimum: 0, maximum: 1 })
+
+/** What every judge may have, one or many. */
+const commonFields = {
+  name: Type.Optional(Type.String({ minLength: 1 })),
+  scale: Type.Optional(ScaleSchema),
+  ledger: Type.Optional(Type.String({ minLength: 1, description: 'a folder' })),
+  budget: Type.Optional(BudgetSchema)
+}
+
+const SingleSchema = Type.Object(
   {
     provider: Type.Union([...chatProviders, Type.Literal('function')]),
     ...callFields,
+    ...commonFields,
     rubric: Type.Optional(Type.Union([Type.String({ minLength: 1 }), RubricSchema])),
     function: Type.Optional(Type.String({ minLength: 1, description: 'a module file' })),
     mode: Type.Optional(ModeSchema),
     reasoning: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('before')])),
-    prompt: Type.Optional(
-      Type.Object({ system: Type.Optional(Type.String()), user: Type.String() }, { additionalProperties: false })
-    ),
+    prompt: Type.Optional(Type.Object({ system: Type.Optional(Type.String()), user: Type.String() }, closed)),
     empty_answer: Type.Optional(Type.Union([Type.Literal('low'), Type.Literal('unscored')])),
-    ledger: Type.Optional(Type.String({ minLength: 1, description: 'a folder' })),
-    fallback: Type.Optional(
-      Type.Object({ provider: Type.Union(chatProviders), ...callFields }, { additionalProperties: false })
-    )
+    votes: Type.Optional(Type.Integer(positive)),
+    aggregate: Type.Optional(AggregateSchema),
+    quorum: Type.Optional(Type.Integer(positive)),
+    fallback: Type.Optional(Type.Object({ provider: Type.Union(chatProviders), ...callFields }, closed))
   },
-  { additionalProperties: false }
+  closed
 )
 
+export const JudgeConfigSchema = Type.Recursive(
+  (Member) =>
+    Type.Union(
+      [
+        SingleSchema,
+        Type.Object(
+          {
+            panel: Type.Array(Member, { minItems: 2 }),
+            ...commonFields,
+            aggregate: Type.Optional(AggregateSchema),
+            weights: Type.Optional(Type.Array(Type.Number(positive))),
+            quorum: Type.Optional(Type.Integer(positive))
+          },
+          closed
+        ),
+        Type.Object(
+          {
+            cascade: Type.Array(Member, { minItems: 2 }),
+            ...commonFields,
+            escalate: Type.Optional(
+              Type.Object(
+                {
+                  spread: Type.Optional(Type.Number({ minimum: 0 })),
+                  mass: Type.Optional(share()),
+                  confidence: Type.Optional(share()),
+                  disagreement: Type.Optional(Type.Number({ minimum: 0 })),
+                  audit: Type.Optional(share()),
+                  least_agreement: Type.Optional(share())
+                },
+                closed
+              )
+            )
+          },
+          closed
+        )
+      ],
+      byKeys
+    ),
+  { $id: 'Judge' }
+)
+
+export type SingleJudgeConfig = Static<typeof SingleSchema>
 export type JudgeConfig = Static<typeof JudgeConfigSchema>
 
-const names: Partial<Record<keyof JudgeConfig, keyof JudgeOptions>> = {
+/** The judges that are asked in the end, each with where it stands in `config` (a JSON pointer). */
+export function membersOf(config: JudgeConfig, path = ''): { path: string; judge: SingleJudgeConfig }[] {
+  const within = (members: readonly JudgeConfig[], key: string) =>
+    members.flatMap((member, index) => membersOf(member, `${path}/${key}/${index}`))
+  if ('panel' in config) return within(config.panel, 'panel')
+  if ('cascade' in config) return within(config.cascade, 'cascade')
+  return [{ path, judge: config as SingleJudgeConfig }]
+}
+
+const names: Partial<Record<keyof SingleJudgeConfig, keyof JudgeOptions>> = {
   base_url: 'baseURL',
   api_version: 'apiVersion',
   keep_alive: 'keepAlive',
@@ -101,16 +183,38 @@ const names: Partial<Record<keyof JudgeConfig, keyof JudgeOptions>> = {
 }
 
 /** Options for `createJudge`. `folder` is where the configuration file lies. Throws JUDGE_INVALID on an unset key. */
-export function judgeOptionsFrom(config: JudgeConfig, folder: string): JudgeOptions {
+export function judgeOptionsFrom(config: SingleJudgeConfig, folder: string): JudgeOptions
+export function judgeOptionsFrom(config: JudgeConfig, folder: string): JudgeSpec
+export function judgeOptionsFrom(config: JudgeConfig, folder: string): JudgeSpec {
+  if ('panel' in config) return { ...config, ...shared(config, folder), panel: nested(config.panel, folder) }
+  if ('cascade' in config) {
+    const { least_agreement: leastAgreement, ...escalate } = config.escalate ?? {}
+    return {
+      ...config,
+      ...shared(config, folder),
+      escalate: { ...escalate, ...(leastAgreement === undefined ? {} : { leastAgreement }) },
+      cascade: nested(config.cascade, folder)
+    }
+  }
+  return singleOptionsFrom(config as SingleJudgeConfig, folder)
+}
+
+const nested = (members: readonly JudgeConfig[], folder: string): JudgeSpec[] =>
+  members.map((member) => judgeOptionsFrom(member, folder))
+
+const shared = ({ ledger }: { ledger?: string }, folder: string): { ledger?: string } =>
+  ledger === undefined ? {} : { ledger: resolve(folder, ledger) }
+
+function singleOptionsFrom(config: SingleJudgeConfig, folder: string): JudgeOptions {
   const options: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(config)) {
     if (value === undefined || key === 'api_key_env') continue
-    options[names[key as keyof JudgeConfig] ?? key] = value
+    options[names[key as keyof SingleJudgeConfig] ?? key] = value
   }
   for (const key of ['rubric', 'function', 'ledger'] as const) {
     if (typeof options[key] === 'string') options[key] = resolve(folder, options[key])
   }
-  if (config.fallback) options.fallback = judgeOptionsFrom(config.fallback, folder)
+  if (config.fallback) options.fallback = singleOptionsFrom(config.fallback, folder)
   if (config.provider === 'native' && config.model !== undefined) options.model = resolve(folder, config.model)
   if (config.api_key_env !== undefined) {
     const apiKey = secretNamed(config.api_key_env)

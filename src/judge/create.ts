@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto'
 import { createReadStream, readdirSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { AdjudgeError } from '../errors.js'
+import { openBudgets, type Budget } from './budget.js'
 import { ChatPerformer, type ChatSettings } from './chat.js'
+import { openComposed } from './compose/create.js'
+import { votesOf, type JudgeSpec } from './compose/options.js'
 import { loadFunction } from './function.js'
 import { FunctionJudge } from './functionJudge.js'
 import { Ledger } from './ledger/ledger.js'
@@ -32,10 +35,12 @@ import { batchDefaults } from './transport/batch/queue.js'
 import type { Judge } from './types.js'
 
 /**
- * A judge over a provider, a model of this engine, or a function. Loads what it needs but calls nothing yet.
+ * A judge over a provider, a model of this engine, or a function; or a panel or cascade of such. Loads what it needs but calls nothing yet.
  * Throws JUDGE_INVALID, RUBRIC_INVALID, FUNCTION_INVALID, LEDGER_OPEN or LEDGER_FORMAT.
  */
-export async function createJudge(options: JudgeOptions): Promise<Judge> {
+export async function createJudge(options: JudgeSpec): Promise<Judge> {
+  if ('panel' in options || 'cascade' in options) return openComposed(options, createJudge)
+  if (options.votes !== undefined && options.votes !== 1) return openComposed(votesOf(options), createJudge)
   checkCallOptions(options)
   if (options.provider === 'function') return functionJudge(options)
   if (options.rubric === undefined) throw new AdjudgeError('JUDGE_INVALID', 'judge: rubric is missing')
@@ -68,7 +73,8 @@ export async function openCaller(
     const ledger = typeof options.ledger === 'string' ? Ledger.open(options.ledger) : options.ledger
     // A ledger that was handed in belongs to whoever opened it.
     if (ledger && typeof options.ledger === 'string') opened.push(() => ledger.close())
-    const given = ledger ? { ...options, ledger } : options
+    const budget = openBudgets(options.budget, ledger, opened)
+    const given = { ...options, ...(ledger ? { ledger } : {}), budget }
     const metrics = emptyMetrics()
     const fallback = options.fallback && (await openPipeline(fallbackOptions(given), maxTokens, opened, { metrics }))
     const pipeline = await openPipeline(given, maxTokens, opened, { metrics, ...(fallback ? { fallback } : {}) })
@@ -94,14 +100,22 @@ async function openPipeline(
     const rates = (store = RateStore.open(ledger.path))
     opened.push(() => rates.close())
   }
-  const performer = await openPerformer(options, model, maxTokens, store)
   const list = priceOf(options.provider, model, options.baseURL !== undefined, options.priceTable)
   const price = list && options.transport === 'batch' ? { input: list.input / 2, output: list.output / 2 } : list
+  const budgets = options.budget as Budget[]
+  if (!price && budgets.some(({ limitsMoney }) => limitsMoney)) {
+    throw new AdjudgeError(
+      'JUDGE_INVALID',
+      `judge: budget.money cannot be kept: the price of ${options.provider}'s model ${model} is unknown; expected it in priceTable, or budget.tokens`
+    )
+  }
+  const performer = await openPerformer(options, model, maxTokens, store)
   const pipeline = new Pipeline({
     name: nameOf(options),
     model,
     performer,
     price,
+    budgets,
     ...(ledger ? { ledger } : {}),
     ...shared
   })
@@ -181,6 +195,7 @@ async function functionJudge(options: JudgeOptions): Promise<Judge> {
   return new FunctionJudge(
     options.name ?? `function:${typeof given === 'string' ? given : given.name}`,
     judge,
-    options.timeout
+    options.timeout,
+    options.scale
   )
 }

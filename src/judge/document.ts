@@ -67,7 +67,7 @@ function check<S extends TSchema>(
   options: CheckOptions<Static<S>>,
   locate: (path: string) => string
 ): Static<S> {
-  let problems = [...Value.Errors(schema, value)].map(describe)
+  let problems = [...Value.Errors(schema, value)].flatMap(describe)
   if (problems.length === 0) problems = options.also?.(value) ?? []
   if (problems.length === 0) return value
   const seen = new Set<string>()
@@ -75,7 +75,22 @@ function check<S extends TSchema>(
   throw new AdjudgeError(options.code, unique.map(({ path, message }) => `${locate(path)}: ${message}`).join('\n'))
 }
 
-function describe(error: ValueError): Problem {
+/** Put on a union of objects: errors are those of the variant whose keys are most like the value's. */
+export const byKeys = { byKeys: true }
+
+function describe(error: ValueError): Problem[] {
+  const { schema, value } = error
+  if (error.type !== ValueErrorType.Union || !schema.byKeys || typeof value !== 'object' || value === null) {
+    return [describeOne(error)]
+  }
+  const known = (variant: TSchema): number =>
+    Object.keys(value).filter((key) => key in ((variant.properties as object | undefined) ?? {})).length
+  const variants = schema.anyOf as TSchema[]
+  const best = variants.reduce((most, one) => (known(one) > known(most) ? one : most))
+  return [...error.errors[variants.indexOf(best)]!].flatMap(describe)
+}
+
+function describeOne(error: ValueError): Problem {
   const where = error.path.slice(1).replaceAll('/', '.') || 'the document'
   if (error.type === ValueErrorType.ObjectAdditionalProperties) {
     const key = error.path.split('/').pop() ?? ''

@@ -3,7 +3,7 @@ import { BaseJudge } from './baseJudge.js'
 import { runFunction, type JudgeFunction } from './function.js'
 import { emptyMetrics } from './metrics.js'
 import { defaults } from './options.js'
-import type { JudgeInput, JudgeMetrics, ScoreOptions, Verdict } from './types.js'
+import type { JudgeInput, JudgeMetrics, Scale, ScoreOptions, Verdict } from './types.js'
 
 export class FunctionJudge extends BaseJudge {
   readonly metrics: JudgeMetrics = emptyMetrics()
@@ -11,7 +11,8 @@ export class FunctionJudge extends BaseJudge {
   constructor(
     readonly name: string,
     private readonly judge: JudgeFunction,
-    private readonly timeout = defaults.timeout
+    private readonly timeout = defaults.timeout,
+    readonly scale?: Scale
   ) {
     super()
   }
@@ -19,10 +20,18 @@ export class FunctionJudge extends BaseJudge {
   async scoreOne(input: JudgeInput, options: ScoreOptions = {}): Promise<Verdict> {
     this.metrics.calls++
     this.metrics.inFlight++
-    const verdict = await runFunction(this.judge, input, { ...options, timeout: this.timeout })
+    const verdict = this.within(await runFunction(this.judge, input, { ...options, timeout: this.timeout }))
     this.metrics.inFlight--
     this.metrics.verdicts++
     if (verdict.score === null) this.metrics.unscored++
     return verdict
+  }
+
+  private within(verdict: Verdict): Verdict {
+    const { score } = verdict
+    const { low, high } = this.scale ?? { low: -Infinity, high: Infinity }
+    if (score === null || (score >= low && score <= high)) return verdict
+    const detail = `the function returned ${score}; expected a number from ${low} to ${high}, its scale`
+    return { ...verdict, score: null, reason: 'out_of_range', detail }
   }
 }

@@ -1,5 +1,8 @@
 /** The judge's public face. */
 export { BaseJudge } from './baseJudge.js'
+export { Budget, type BudgetOptions, type Limits } from './budget.js'
+export type { Aggregate } from './compose/aggregate.js'
+export type { CascadeOptions, Escalate, JudgeSpec, PanelOptions } from './compose/options.js'
 export { createJudge, openCaller } from './create.js'
 export type { Caller } from './pipeline.js'
 export { FunctionJudge } from './functionJudge.js'
@@ -15,7 +18,14 @@ export {
 } from './modes/index.js'
 export type { Answers, Combined, Field, FieldAnswer, Question } from './question.js'
 export { loadFunction, runFunction, type FunctionInput, type FunctionOutput, type JudgeFunction } from './function.js'
-export { judgeOptionsFrom, JudgeConfigSchema, type JudgeConfig } from './config.js'
+export {
+  BudgetSchema,
+  judgeOptionsFrom,
+  JudgeConfigSchema,
+  membersOf,
+  type JudgeConfig,
+  type SingleJudgeConfig
+} from './config.js'
 export { Ledger, ledgerFormat, type LedgerRecord, type LedgerStats } from './ledger/ledger.js'
 export type { CallOptions, FallbackOptions, JudgeOptions, ProviderName, Transport } from './options.js'
 export { providerNames } from './options.js'
@@ -31,5 +41,6 @@ export type { NativeScorer } from './providers/native.js'
 export { probeProvider, type Reachable } from './reachable.js'
 export { checkRubric, loadRubric, parseRubric, RubricSchema, type Criterion, type Rubric } from './rubric.js'
 export type { Priority } from './schedule/queue.js'
+export { StoredSpending } from './spending.js'
 export { telemetry, type Telemetry, type TelemetryEvents } from './telemetry.js'
 export type * from './types.js'

@@ -1,5 +1,7 @@
 /** What `createJudge` takes, and its defaults in one object. */
 import { AdjudgeError } from '../errors.js'
+import type { Budget, BudgetOptions } from './budget.js'
+import type { Aggregate } from './compose/aggregate.js'
 import type { Ledger } from './ledger/ledger.js'
 import type { JudgeFunction } from './function.js'
 import type { Price } from './prices.js'
@@ -12,6 +14,7 @@ import { openaiApis, type OpenAIApi } from './providers/shared.js'
 import type { PromptTemplate } from './prompt.js'
 import { priorities, type Priority } from './schedule/queue.js'
 import type { Rubric } from './rubric.js'
+import type { Scale } from './types.js'
 
 export type ProviderName = 'openai' | 'anthropic' | 'ollama' | 'openai_compatible' | 'native' | 'function'
 
@@ -24,6 +27,9 @@ export const providerNames: readonly ProviderName[] = [
   'native',
   'function'
 ]
+
+/** They give the same verdict however often they are asked. */
+export const providersWithoutChance: readonly string[] = ['native', 'function']
 
 /** What concerns the calls: where they go, how often, how long. */
 export interface CallOptions {
@@ -95,6 +101,8 @@ export interface CallOptions {
   logProbs?: 'auto' | 'never'
   /** A file or an open ledger; verdicts are durable before they are used, and never asked for twice. */
   ledger?: string | Ledger
+  /** A limit of money or tokens: a call that no longer fits is not sent, and its verdict is unscored (`budget`). */
+  budget?: BudgetOptions | Budget | readonly (BudgetOptions | Budget)[]
   /** US dollars per million tokens, by model name; goes before the built-in table. */
   priceTable?: Record<string, Price>
 }
@@ -103,7 +111,7 @@ export type Transport = 'call' | 'batch'
 
 export const transports: readonly Transport[] = ['call', 'batch']
 
-export type FallbackOptions = Omit<CallOptions, 'fallback' | 'ledger'> & { name?: string }
+export type FallbackOptions = Omit<CallOptions, 'fallback' | 'ledger' | 'budget'> & { name?: string }
 
 export interface JudgeOptions extends CallOptions {
   /** Shown in results and errors; default: provider and model. Not part of the ledger's key. */
@@ -127,6 +135,17 @@ export interface JudgeOptions extends CallOptions {
    * lowest score, for it is the policy's fault and must not go unpunished; `unscored`: it is left out.
    */
   emptyAnswer?: 'low' | 'unscored'
+  /**
+   * Asks so many times, each with a seed of its own, and makes the verdicts one (`members` has each). `temperature` is
+   * then 1 by default. Default 1.
+   */
+  votes?: number
+  /** How votes become one score. Default mean. */
+  aggregate?: Aggregate
+  /** Fewest votes that must be scored; default: more than half. */
+  quorum?: number
+  /** Of a function: its lowest and highest score; one outside is unscored. A rubric has its own. */
+  scale?: Scale
 }
 
 /** A batch takes up to a day; one that expires is tried again. */
@@ -160,6 +179,7 @@ export function fallbackOptions(options: CallOptions): CallOptions & { name?: st
     'logProbs',
     'priority',
     'ledger',
+    'budget',
     'priceTable'
   ] as const) {
     if (options[name] !== undefined) Object.assign(inherited, { [name]: options[name] })

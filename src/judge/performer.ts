@@ -1,4 +1,5 @@
 /** What carries a question to a judge and brings its answers back; the pipeline around it keeps the ledger. */
+import type { Held } from './budget.js'
 import type { Answers, Question } from './question.js'
 import type { UnscoredReason, Usage, VerdictFlag } from './types.js'
 
@@ -25,6 +26,8 @@ export interface Performed {
 export interface Performer {
   /** What the answers depend on beside the question: goes into the ledger's key. No secrets. */
   readonly identity: Record<string, unknown>
+  /** True where each call is reserved (`Watch.reserve`) before it is sent. */
+  readonly reserves?: boolean
   perform(question: Question, signal: AbortSignal | undefined, watch: Watch): Promise<Performed>
   close(): Promise<void>
 }
@@ -38,4 +41,6 @@ export interface Watch {
   limited(): void
   /** A second call was sent for one that is slow. */
   hedged(): void
+  /** Where there are budgets: asks for a call of at most so many tokens. Rejects with BudgetSpent. */
+  reserve?(usage: Usage, signal: AbortSignal): Promise<Held>
 }

@@ -1,19 +1,23 @@
 /** Question in, verdict out: ledger, work in flight, combination of the fields, cost, counters. */
 import { createHash } from 'node:crypto'
+import { reserveAll, type Budget } from './budget.js'
 import type { Ledger } from './ledger/ledger.js'
 import { emptyMetrics } from './metrics.js'
+import { notSent } from './modes/merge.js'
 import type { Performed, Performer } from './performer.js'
 import { costOf, type Price } from './prices.js'
 import { schemaOf, type Question } from './question.js'
 import { telemetry } from './telemetry.js'
 import { VerdictCounters } from './telemetryCounters.js'
-import type { JudgeMetrics, UnscoredReason, Verdict } from './types.js'
+import type { JudgeMetrics, UnscoredReason, Usage, Verdict } from './types.js'
 
 export interface PipelineOptions {
   name: string
   model: string
   performer: Performer
   price: Price | null
+  /** All of them must have room for a call. */
+  budgets?: readonly Budget[]
   ledger?: Ledger
   /** Asked where this one could not be. */
   fallback?: Pipeline
@@ -125,15 +129,26 @@ export class Pipeline {
       metrics.inFlight++
     }
     let performed: Performed | undefined
+    const { budgets = [], price, performer } = this.options
+    const provider = String(performer.identity.provider)
     try {
-      performed = await this.options.performer.perform(question, signal, {
+      const full = performer.reserves ? undefined : budgets.map((budget) => budget.full(provider)).find(Boolean)
+      if (full !== undefined) return notSent('budget', full)
+      performed = await performer.perform(question, signal, {
         called: () => metrics.calls++,
         retried: () => metrics.retries++,
         started: start,
         limited: () => metrics.limited++,
-        hedged: () => metrics.hedged++
+        hedged: () => metrics.hedged++,
+        ...(budgets.length === 0
+          ? {}
+          : {
+              reserve: (usage: Usage, signal: AbortSignal) => reserveAll(budgets, provider, usage, price, signal)
+            })
       })
-      const verdict = verdictOf(question, performed, this.options.price)
+      const verdict = verdictOf(question, performed, price)
+      // Judges in process do not ask: what they cost is known afterwards.
+      if (!performer.reserves) for (const budget of budgets) budget.charge(provider, performed.usage, price)
       metrics.inputTokens += verdict.usage.inputTokens
       metrics.outputTokens += verdict.usage.outputTokens
       metrics.cost += verdict.cost ?? 0
@@ -196,16 +211,7 @@ function verdictOf(question: Question, performed: Performed, price: Price | null
   return { ...question.combine(performed.answers), ...rationale, ...common }
 }
 
-const cancelled = (): Verdict => ({
-  score: null,
-  reason: 'cancelled',
-  detail: 'the run was cancelled',
-  usage: { inputTokens: 0, outputTokens: 0 },
-  cost: 0,
-  latency: 0,
-  attempts: 0,
-  flags: []
-})
+const cancelled = (): Verdict => notSent('cancelled', 'the run was cancelled')
 
 /** JSON with sorted keys: the same content gives the same text. */
 export function canonicalJson(value: unknown): string {

@@ -1,16 +1,24 @@
 /** A judge with a rubric: a mode that asks, over a pipeline that answers. */
-import { BaseJudge, bestFirst } from './baseJudge.js'
+import { bestFirst } from './baseJudge.js'
+import { GroupJudge } from './groupJudge.js'
 import type { Caller } from './pipeline.js'
 import { visibleAnswer } from './fence.js'
-import { Gathering, runsOf, togetherOf } from './modes/gathering.js'
 import { free } from './modes/merge.js'
 import type { Mode, ModeContext } from './modes/mode.js'
 import { comparePair } from './modes/pairwise.js'
 import { playTournament } from './modes/tournament.js'
 import type { PromptTemplate } from './prompt.js'
 import type { Rubric } from './rubric.js'
-import { scoreInOrder } from './stream.js'
-import type { Comparison, JudgeInput, JudgeMetrics, RankOptions, Ranking, ScoreOptions, Verdict } from './types.js'
+import type {
+  Comparison,
+  JudgeInput,
+  JudgeMetrics,
+  RankOptions,
+  Ranking,
+  Scale,
+  ScoreOptions,
+  Verdict
+} from './types.js'
 
 export interface RubricJudgeOptions {
   rubric: Rubric
@@ -19,10 +27,11 @@ export interface RubricJudgeOptions {
   template?: PromptTemplate
 }
 
-export class RubricJudge extends BaseJudge {
+export class RubricJudge extends GroupJudge {
   readonly name: string
   readonly metrics: JudgeMetrics
-  private readonly gathering: Gathering
+  readonly together: boolean
+  readonly scale: Scale
 
   constructor(
     private readonly caller: Caller,
@@ -32,40 +41,13 @@ export class RubricJudge extends BaseJudge {
     super()
     this.name = caller.name
     this.metrics = caller.pipeline.metrics
-    this.gathering = new Gathering((inputs, signal) => this.scoreGroup(inputs, signal ? { signal } : {}))
+    this.together = mode.together
+    const { low, high } = options.rubric.scale
+    this.scale = { low, high }
   }
 
   override get window(): number | undefined {
     return this.caller.window
-  }
-
-  /** Where the mode needs all answers to a prompt, the verdict waits for the rest of `input.group`. */
-  async scoreOne(input: JudgeInput, options: ScoreOptions = {}): Promise<Verdict> {
-    if (this.mode.together && (input.group?.size ?? 1) > 1) return this.gathering.add(input, options.signal)
-    return (await this.scoreGroup([input], options))[0]
-  }
-
-  override score(
-    inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>,
-    options?: ScoreOptions
-  ): AsyncIterable<Verdict> {
-    if (!this.mode.together) return super.score(inputs, options)
-    return flat(scoreInOrder(runsOf(inputs), (run) => this.scoreGroup(run, options)))
-  }
-
-  override async scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]> {
-    if (!this.mode.together) return super.scoreAll(inputs, options)
-    const verdicts = new Array<Verdict>(inputs.length)
-    await Promise.all(
-      togetherOf(inputs).map(async (places) => {
-        const group = await this.scoreGroup(
-          places.map((place) => inputs[place]),
-          options
-        )
-        places.forEach((place, index) => (verdicts[place] = group[index]))
-      })
-    )
-    return verdicts
   }
 
   override async scoreGroup(inputs: readonly JudgeInput[], options: ScoreOptions = {}): Promise<Verdict[]> {
@@ -101,7 +83,7 @@ export class RubricJudge extends BaseJudge {
   }
 
   override async close(): Promise<void> {
-    this.gathering.close()
+    await super.close()
     await this.caller.close()
   }
 
@@ -126,8 +108,4 @@ export class RubricJudge extends BaseJudge {
           ...free()
         }
   }
-}
-
-async function* flat<T>(groups: AsyncIterable<T[]>): AsyncGenerator<T> {
-  for await (const group of groups) yield* group
 }

@@ -23,6 +23,8 @@ export interface TelemetryEvents {
   resume: { key: string }
   /** A verdict came from the fallback judge. */
   fallback: { judge: string; by: string; reason: UnscoredReason }
+  /** Two members of a cascade no longer agree: `recent` is their agreement, in [0, 1], over the last pairs. */
+  drift: { judge: string; pair: string; recent: number }
 }
 
 /** One number with fixed labels, held by whoever counts so that nothing is looked up per call. */

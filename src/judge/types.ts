@@ -94,6 +94,12 @@ export interface Verdict {
   /** Of a tournament: log-odds units, mean 0 over the answers to the prompt, and how uncertain that is. */
   rating?: number
   standardError?: number
+  /** Of several votes or a panel: the standard deviation of the members' scores, on this verdict's scale. */
+  spread?: number
+  /** The same as a share: 1 = all alike, 0 = as far apart as the scale allows; for a majority, the winner's share. */
+  agreement?: number
+  /** Of several votes, a panel or a cascade: what each member that was asked said, in their order. */
+  members?: MemberVerdict[]
   usage: Usage
   /** US dollars; null where the price is unknown, 0 where nothing was paid (cached, local). */
   cost: number | null
@@ -107,11 +113,35 @@ export interface Verdict {
   key?: string
 }
 
+/** One member's verdict, on that member's own scale. */
+export interface MemberVerdict extends Verdict {
+  name: string
+  /** `score` on the scale of the verdict that was made of it. */
+  scaled: number | null
+  /** Why a member of a cascade was asked. */
+  because?: StageReason
+}
+
+/**
+ * `first`: it comes first. `unscored`, `spread`, `mass`, `confidence`: the one before had no score or was unsure.
+ * `second`: the first two both judge. `disagreement`: the two before were far apart. `audit`: by the sample.
+ */
+export type StageReason = 'first' | 'unscored' | 'spread' | 'mass' | 'confidence' | 'second' | 'disagreement' | 'audit'
+
+export interface Scale {
+  low: number
+  high: number
+}
+
 /** Anything that scores answers: a provider-backed judge, a native judge, a function. */
 export interface Judge {
   readonly name: string
   /** How many inputs of a stream are asked about at once, where that is more than usual (batches). */
   readonly window?: number | undefined
+  /** Lowest and highest score, where they are known. */
+  readonly scale?: Scale
+  /** True where a verdict depends on the other answers to the prompt. */
+  readonly together?: boolean
   /** Verdicts in input order, each yielded as soon as it and all before it are there. */
   score(inputs: Iterable<JudgeInput> | AsyncIterable<JudgeInput>, options?: ScoreOptions): AsyncIterable<Verdict>
   scoreAll(inputs: JudgeInput[], options?: ScoreOptions): Promise<Verdict[]>
@@ -183,4 +213,16 @@ export interface JudgeMetrics {
   hedged: number
   /** Verdicts that came from the fallback judge. */
   fallbacks: number
+  /** Of a cascade: how members agree where both judged by audit or as the first two, by `name → name`. */
+  drift?: Record<string, Drift>
+}
+
+/** How two members of a cascade agree: 1 − |difference| / (high − low), in means. */
+export interface Drift {
+  pairs: number
+  agreement: number
+  /** Over the last 64 pairs. */
+  recent: number
+  /** `recent` is below the cascade's least agreement. */
+  alarm: boolean
 }

@@ -6,7 +6,7 @@ import type { Policy } from '../policy/policy.js'
 import type { Completion, Group } from '../policy/types.js'
 import { encodeTurns } from './answers.js'
 import { rolloutMetrics, type Metrics } from './metrics.js'
-import type { Rewards } from './rewards.js'
+import { allJudged, type Rewards } from './rewards.js'
 import { judgeInput, type Rollout } from './rollout.js'
 import { summarize } from './statistics.js'
 
@@ -131,7 +131,7 @@ export async function weighChoices(
   })
   const groups = await choiceGroups(policy, items, choices, options)
   const generated = performance.now()
-  const rewarded = await Promise.all(scoring.map((group) => Promise.all(group)))
+  const rewarded = await allJudged(scoring)
   return {
     items,
     groups,
@@ -163,9 +163,9 @@ export async function chooseAnswers(
     return { ...group, completions: [group.completions[at]!] }
   })
   const generated = performance.now()
-  const rewarded = await Promise.all(
-    groups.map(async ({ completions }, prompt) => [
-      await rewards.score(judgeInput(items[prompt]!, completions[0]!.text, { prompt, index: 0, size: 1, name }))
+  const rewarded = await allJudged(
+    groups.map(({ completions }, prompt) => [
+      rewards.score(judgeInput(items[prompt]!, completions[0]!.text, { prompt, index: 0, size: 1, name }))
     ])
   )
   return { items, groups, rewarded, generation: generated - started, waiting: performance.now() - generated }

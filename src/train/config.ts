@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { AdjudgeError, isAdjudgeError } from '../errors.js'
 import { checkDocument, type Override, type Problem } from '../judge/document.js'
-import { priceOf } from '../judge/index.js'
+import { membersOf, priceOf } from '../judge/index.js'
 import { preferencePresetNames, presetNames, resolveAlgorithm, type Algorithm } from '../rl/index.js'
 import { nearestName } from '../rl/nearest.js'
 import { Choices } from './choices.js'
@@ -203,11 +203,18 @@ function choicesProblems(choices: string | string[]): Problem[] {
   }
 }
 
+const limitsMoney = ({ money, providers = {} }: RunConfig['budget']): boolean =>
+  money !== undefined || Object.values(providers).some((limits) => limits.money !== undefined)
+
 /** A limit in money that can never be reached would be no limit. */
 function priceProblems({ name, judge }: RewardConfig): Problem[] {
   if (!judge) return []
-  const { provider, model = '', base_url: baseURL, price_table: table } = judge
-  if (priceOf(provider, model, baseURL !== undefined, table)) return []
+  const unknown = membersOf(judge).find(
+    ({ judge: { provider, model = '', base_url: baseURL, price_table: table } }) =>
+      !priceOf(provider, model, baseURL !== undefined, table)
+  )
+  if (!unknown) return []
+  const { model = '' } = unknown.judge
   const message =
     `budget.money cannot be kept: the price of reward ${name}'s model ${model} is unknown; expected its price in ` +
     `judge.price_table, e.g. { ${model || 'model'}: { input: 0.25, output: 2 } } (dollars per million tokens), or ` +
@@ -237,7 +244,7 @@ function meaningProblems(config: RunConfig): Problem[] {
   if (algorithm.preset !== 'sft' && rewards.length === 0 && !learnsFromGiven(config)) {
     problems.push({ path: '/rewards', message: 'rewards is missing; expected at least one judge, grader or function' })
   }
-  if (config.budget.money !== undefined) problems.push(...rewards.flatMap(priceProblems))
+  if (limitsMoney(config.budget)) problems.push(...rewards.flatMap(priceProblems))
   const names = new Set<string>()
   rewards.forEach((reward, index) => {
     const given = (['judge', 'grader', 'function'] as const).filter((kind) => reward[kind] !== undefined)

@@ -5,6 +5,7 @@ import { learnsFromGiven, type LoadedConfig } from './config.js'
 import { DeadGroupWatch } from './deadGroups.js'
 import { evaluate } from './evaluate.js'
 import type { Metrics } from './metrics.js'
+import { BudgetPause } from './rewards.js'
 import { Session } from './session.js'
 import { givenStep, reinforceStep, superviseStep } from './steps.js'
 
@@ -15,7 +16,9 @@ export type TrainEvent =
   | { type: 'checkpoint'; step: number; folder: string }
   | { type: 'warning'; step: number; message: string }
   /** Why it ended: all steps done, stopped by the signal, or the budget reached. */
-  | { type: 'done'; step: number; reason: 'finished' | 'stopped' | 'budget'; folder: string }
+  | { type: 'done'; step: number; reason: EndReason; folder: string; detail?: string }
+
+type EndReason = 'finished' | 'stopped' | 'budget'
 
 export interface TrainOptions {
   /** Aborted: the step in work is finished, a checkpoint is written, and the run ends with `done`. */
@@ -39,16 +42,27 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
   const watch = new DeadGroupWatch(session.choices !== undefined)
   let saved = state.step
   let { version } = session.policy
+  let reason = 'finished' as EndReason
+  let detail: string | undefined
 
   async function save(): Promise<TrainEvent> {
     saved = state.step
     const at = await saveCheckpoint(join(folder, 'checkpoints'), session.policy, state, keep)
     return { type: 'checkpoint', step: state.step, folder: at }
   }
-  async function measure(): Promise<TrainEvent> {
-    const metrics = await evaluate(session, state.step)
-    await file.append({ format: checkpointFormat, step: state.step, seconds: state.seconds, ...metrics })
-    return { type: 'evaluation', step: state.step, metrics }
+  function paused(error: unknown): void {
+    if (!(error instanceof BudgetPause)) throw error
+    reason = 'budget'
+    detail = error.message
+  }
+  async function* measured(): AsyncGenerator<TrainEvent> {
+    try {
+      const metrics = await evaluate(session, state.step)
+      await file.append({ format: checkpointFormat, step: state.step, seconds: state.seconds, ...metrics })
+      yield { type: 'evaluation', step: state.step, metrics }
+    } catch (error) {
+      paused(error)
+    }
   }
   function updateSpent(): void {
     const { calls, tokens, cost } = session.rewards.spent
@@ -57,13 +71,13 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
   const due = (every: number): boolean => every > 0 && (state.step % every === 0 || state.step === steps)
 
   yield { type: 'start', folder, step: state.step, steps }
-  let reason: 'finished' | 'stopped' | 'budget' = 'finished'
   const evaluates = !supervised && config.evaluation.every > 0
-  if (evaluates && state.step === 0) yield await measure()
-  while (state.step < steps) {
-    if (options.signal?.aborted) reason = 'stopped'
-    else if (budgetReached(config.budget, state.judge)) reason = 'budget'
-    if (reason !== 'finished') break
+  if (evaluates && state.step === 0) yield* measured()
+  while (state.step < steps && reason === 'finished') {
+    if (options.signal?.aborted) {
+      reason = 'stopped'
+      break
+    }
     const step = state.step + 1
     const started = performance.now()
     let result
@@ -72,7 +86,8 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
     } catch (error) {
       // Where some updates of the step are applied already, the weights are no longer those of a step.
       if (saved < state.step && session.policy.version === version) yield await save()
-      throw error
+      paused(error)
+      break
     }
     const seconds = (performance.now() - started) / 1000
     state.step = step
@@ -98,10 +113,10 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
     const rare = step === 1 ? rareChoices(metrics['choice_mass'] ?? 1) : undefined
     if (rare !== undefined) yield { type: 'warning', step, message: rare }
     if (due(saveEvery)) yield await save()
-    if (evaluates && due(config.evaluation.every)) yield await measure()
+    if (evaluates && due(config.evaluation.every)) yield* measured()
   }
   if (saved < state.step) yield await save()
-  yield { type: 'done', step: state.step, reason, folder }
+  yield { type: 'done', step: state.step, reason, folder, ...(detail === undefined ? {} : { detail }) }
 }
 
 /** A closed set that the policy hardly ever answers with: what is learned would not show in free generation. */
@@ -112,12 +127,5 @@ function rareChoices(mass: number): string | undefined {
     'probability from one to the other, so that free generation will go on to say something else. Cures: a prompt ' +
     'that asks for one of the choices and names them; first an sft run on answers of this form; or take the answers ' +
     'by policy.choiceLogProbs'
-  )
-}
-
-function budgetReached(budget: { money?: number; tokens?: number }, spent: { tokens: number; cost: number }): boolean {
-  return (
-    (budget.money !== undefined && spent.cost >= budget.money) ||
-    (budget.tokens !== undefined && spent.tokens >= budget.tokens)
   )
 }

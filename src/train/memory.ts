@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { loadAddon } from '../binding/load.js'
 import type { Dataset } from '../data/index.js'
 import { AdjudgeError } from '../errors.js'
+import { membersOf } from '../judge/index.js'
 import { defaultChunkTokens } from '../policy/batch.js'
 import { readModelFiles } from '../policy/files.js'
 import { allLinear } from '../policy/options.js'
@@ -279,8 +280,9 @@ export async function planMemory({ config, folder }: LoadedConfig, data: Dataset
   }
   const promptTokens = Math.min(config.data.max_prompt_tokens ?? longest, shape.context)
   const judges: ModelShape[] = []
-  for (const { judge } of config.rewards) {
-    if (judge?.provider !== 'native' || judge.model === undefined) continue
+  const asked = config.rewards.flatMap(({ judge }) => (judge ? membersOf(judge) : []))
+  for (const { judge } of asked) {
+    if (judge.provider !== 'native' || judge.model === undefined) continue
     const judging = shapeOf((await readModelFiles(resolve(folder, judge.model))).config)
     if (judging) judges.push(judging)
   }

@@ -1,6 +1,6 @@
 /** What a run will do, before it does it: the model, what it holds in memory, tokens, calls and their cost. */
 import { Dataset } from '../data/index.js'
-import { priceOf } from '../judge/index.js'
+import { membersOf, priceOf } from '../judge/index.js'
 import { Policy } from '../policy/policy.js'
 import type { AdjudgeError } from '../errors.js'
 import { Choices } from './choices.js'
@@ -50,10 +50,14 @@ export async function planOf(loaded: LoadedConfig): Promise<Plan> {
   const rounds = evaluation.every > 0 ? 1 + Math.ceil(training.steps / evaluation.every) : 0
   // Choices that were judged are not judged again.
   // ReMax judges a greedy answer beside the samples.
-  const judged = each + (!isPreference(config) && algorithmOf(config).advantage.baseline === 'given' ? 1 : 0)
-  const calls = (choices ? Math.min(taken, train.length) : taken) * judged + rounds * evaluation.items
-  for (const { name, judge } of config.rewards) {
-    if (!judge || judge.provider === 'function') continue
+  const perPrompt = each + (!isPreference(config) && algorithmOf(config).advantage.baseline === 'given' ? 1 : 0)
+  const judged = (choices ? Math.min(taken, train.length) : taken) * perPrompt + rounds * evaluation.items
+  const asked = config.rewards.flatMap(({ name, judge }) =>
+    (judge ? membersOf(judge) : []).map(({ path, judge }) => ({ name: name + path, judge }))
+  )
+  for (const { name, judge } of asked) {
+    if (judge.provider === 'function') continue
+    const calls = judged * (judge.votes ?? 1)
     const price = priceOf(judge.provider, judge.model ?? '', judge.base_url !== undefined, judge.price_table)
     lines.push(`judge     ${name}: at most ${calls} calls${costNote(price, calls, choices ? 0 : rollout.max_tokens)}`)
   }

@@ -1,6 +1,6 @@
 /** Whether the judges' servers answer at all, before a run depends on them. */
 import { AdjudgeError } from '../errors.js'
-import { probeProvider, type ProviderName, type ServerPresetName } from '../judge/index.js'
+import { membersOf, probeProvider, type ProviderName, type ServerPresetName } from '../judge/index.js'
 import type { RewardConfig } from './schema.js'
 
 interface Server {
@@ -14,15 +14,16 @@ function serverOf({ name, judge, grader }: RewardConfig): Server[] {
   const asks =
     judge ?? (/^(score|label)_model$/.test(grader?.type ?? '') ? (grader as Record<string, unknown>) : undefined)
   if (!asks) return []
-  const { provider = 'openai', base_url: baseURL, preset } = asks as Record<string, unknown>
-  return [
-    {
+  const each = judge ? membersOf(judge).map((member) => member.judge) : [asks]
+  return each.map((one) => {
+    const { provider = 'openai', base_url: baseURL, preset } = one as Record<string, unknown>
+    return {
       reward: name,
       provider: provider as ProviderName,
       ...(typeof baseURL === 'string' ? { baseURL } : {}),
       ...(typeof preset === 'string' ? { preset: preset as ServerPresetName } : {})
     }
-  ]
+  })
 }
 
 /** Asks nothing of a model. Throws JUDGE_UNREACHABLE, which names the reward, the address, and what to do. */

@@ -4,8 +4,10 @@ import { createGrader } from '../graders/index.js'
 import {
   createJudge,
   judgeOptionsFrom,
+  type Budget,
   type Judge,
   type JudgeInput,
+  type JudgeSpec,
   type Ledger,
   type Verdict
 } from '../judge/index.js'
@@ -27,14 +29,35 @@ export interface Rewarded {
   reward: number | null
 }
 
+/** The judges' budget is spent: the step at hand is left undone. */
+export class BudgetPause extends Error {}
+
+/**
+ * All verdicts of a rollout, [groups][completions]. Throws what scoring threw, and BudgetPause, when nothing is in
+ * flight any more.
+ */
+export async function allJudged(scoring: readonly Promise<Rewarded>[][]): Promise<Rewarded[][]> {
+  await Promise.allSettled(scoring.flat())
+  const rewarded = await Promise.all(scoring.map((group) => Promise.all(group)))
+  const paused = rewarded.flat().flatMap(({ verdicts }) => verdicts.filter(({ reason }) => reason === 'budget'))
+  if (paused.length > 0) throw new BudgetPause(paused[0]!.detail ?? 'the budget is spent')
+  return rewarded
+}
+
 export class Rewards {
   private constructor(readonly columns: readonly RewardColumn[]) {}
 
   /** `folder` is where the configuration's relative paths start. Throws what judges and graders throw. */
-  static async open(configs: readonly RewardConfig[], folder: string, ledger: Ledger): Promise<Rewards> {
+  static async open(
+    configs: readonly RewardConfig[],
+    folder: string,
+    ledger: Ledger,
+    budget?: Budget
+  ): Promise<Rewards> {
     const columns: RewardColumn[] = []
     try {
-      for (const config of configs) columns.push(await openColumn(config, folder, ledger))
+      const shared = { ledger, ...(budget ? { budget } : {}) }
+      for (const config of configs) columns.push(await openColumn(config, folder, shared))
       return new Rewards(columns)
     } catch (error) {
       await Promise.all(columns.map((column) => column.close()))
@@ -82,14 +105,18 @@ export class Rewards {
   }
 }
 
-async function openColumn(config: RewardConfig, folder: string, ledger: Ledger): Promise<RewardColumn> {
+async function openColumn(
+  config: RewardConfig,
+  folder: string,
+  shared: { ledger: Ledger; budget?: Budget }
+): Promise<RewardColumn> {
   const { name, weight } = config
   if (config.grader) {
     const grader = await createGrader(
       { name, ...config.grader },
       {
         folder,
-        judge: { ledger, ...graderCalls(config.grader) }
+        judge: { ...shared, ...graderCalls(config.grader) }
       }
     )
     return {
@@ -100,7 +127,7 @@ async function openColumn(config: RewardConfig, folder: string, ledger: Ledger):
     }
   }
   const judge = config.judge
-    ? await createJudge({ ledger, ...judgeOptionsFrom(config.judge, folder) })
+    ? await createJudge(withShared(judgeOptionsFrom(config.judge, folder), shared))
     : await createJudge({ provider: 'function', name, function: resolve(folder, config.function!) })
   return {
     name,
@@ -109,6 +136,12 @@ async function openColumn(config: RewardConfig, folder: string, ledger: Ledger):
     score: (input, signal) => judge.scoreOne(input, signal ? { signal } : {}),
     close: () => judge.close()
   }
+}
+
+/** A judge's own ledger goes before the run's; its own budget stands beside the run's. */
+function withShared(spec: JudgeSpec, { ledger, budget }: { ledger: Ledger; budget?: Budget }): JudgeSpec {
+  const budgets = [budget ?? [], spec.budget ?? []].flat()
+  return { ledger, ...spec, ...(budgets.length > 0 ? { budget: budgets } : {}) }
 }
 
 /** Where a grader that asks a model finds it: our own keys beside OpenAI's fields. */

@@ -4,7 +4,7 @@ import type { JudgeInput } from '../judge/index.js'
 import type { Policy } from '../policy/policy.js'
 import type { Completion, GenerateOptions, Group } from '../policy/types.js'
 import { verdictRecord, recordFormat } from './records.js'
-import type { Rewarded, Rewards } from './rewards.js'
+import { allJudged, type Rewarded, type Rewards } from './rewards.js'
 
 export interface Rollout {
   items: DataItem[]
@@ -40,7 +40,7 @@ export async function rollOut(
   const prompts = items.map(({ messages }) => ({ messages }))
   const groups = await policy.generate(prompts, { ...options, onCompletion })
   const generated = performance.now()
-  const rewarded = await Promise.all(scoring.map((group) => Promise.all(group)))
+  const rewarded = await allJudged(scoring)
   return { items, groups, rewarded, generation: generated - started, waiting: performance.now() - generated }
 }
 

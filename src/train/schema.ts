@@ -3,7 +3,7 @@
  * Only model, data and (for reinforcement learning) rewards must be given.
  */
 import { Type, type Static, type TProperties } from '@sinclair/typebox'
-import { JudgeConfigSchema } from '../judge/index.js'
+import { BudgetSchema, JudgeConfigSchema } from '../judge/index.js'
 import { sizePattern } from './freeMemory.js'
 
 /** A section where every key may be left out. */
@@ -283,13 +283,11 @@ export const RunSchema = Type.Object(
       /** 0 = greedy. */
       temperature: Type.Number({ minimum: 0, default: 0 })
     }),
-    /** Reaching a limit ends the run cleanly, with a checkpoint. */
-    budget: section({
-      /** US dollars, for judges with a known price. */
-      money: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-      /** Judges' tokens, in and out. */
-      tokens: Type.Optional(Type.Number({ exclusiveMinimum: 0 }))
-    })
+    /**
+     * Of all judges together: a call that no longer fits is not sent, the step that it was for is left undone, and the
+     * run ends cleanly, with a checkpoint. `money` needs judges with a known price.
+     */
+    budget: Type.Object(BudgetSchema.properties, { additionalProperties: false, default: {} })
   },
   { additionalProperties: false }
 )

@@ -11,7 +11,7 @@ import {
   type DatasetOptions
 } from '../data/index.js'
 import { AdjudgeError } from '../errors.js'
-import { Ledger } from '../judge/index.js'
+import { Budget, Ledger, StoredSpending } from '../judge/index.js'
 import { Policy } from '../policy/policy.js'
 import type { GenerateOptions } from '../policy/types.js'
 import { latestCheckpoint, type Checkpoint, type RunState } from './checkpoint.js'
@@ -118,7 +118,8 @@ export class Session implements AsyncDisposable {
     this.lock()
     const ledger = Ledger.open(config.ledger ?? join(folder, 'ledger'))
     this.opened.push(() => ledger.close())
-    this.rewards = await Rewards.open(config.rewards, configFolder, ledger)
+    const budget = this.openBudget(ledger, resume)
+    this.rewards = await Rewards.open(config.rewards, configFolder, ledger, budget)
     this.opened.push(() => this.rewards.close())
     if (resume) await removeParts(folder)
     await keepConfig(folder, config, resume)
@@ -132,6 +133,17 @@ export class Session implements AsyncDisposable {
       dtype: this.policy.description.dtype
     }
     if (resume) await this.metrics.rewind(this.state.step)
+  }
+
+  /** What was spent is kept beside the ledger: a run that was killed goes on with the rest. */
+  private openBudget(ledger: Ledger, resume: boolean): Budget | undefined {
+    const { budget: limits } = this.config
+    if (Object.keys(limits).every((key) => key === 'per')) return undefined
+    const spending = StoredSpending.open(ledger.path)
+    this.opened.push(() => spending.close())
+    const budget = new Budget(limits, spending, `run ${this.folder}`)
+    if (!resume) budget.restart()
+    return budget
   }
 
   private async loadPolicies(checkpoint: Checkpoint | undefined): Promise<void> {

@@ -260,10 +260,12 @@ describe('a budget', () => {
     server = await startServer(() => ({ content: '{"score": 3}' }))
     const rubric = { aim: 'x', scale: { low: 1, high: 5 } }
     const judge = { provider: 'openai', model: 'm', base_url: server.url, rubric }
-    configure({ rewards: [{ name: 'a', judge }], training: { steps: 4 }, budget: { tokens: 300 } })
+    configure({ rewards: [{ name: 'a', judge }], training: { steps: 4 }, budget: { tokens: 900 } })
     const ended = await cli('train', file('run.yaml'))
     expect(ended.code).toBe(0)
-    expect(ended.out).toMatch(/the budget is reached; ended after step 2: .*run\n.*raise budget.*\n.*--resume/)
+    expect(ended.out).toMatch(/the budget is reached; ended after step 2: .*run\n.*raise the budget.*\n.*--resume/)
+    // Not one call too many: of each, 110 tokens are counted.
+    expect(server.requests.length * 110).toBeLessThanOrEqual(900)
     const again = await cli('train', file('run.yaml'), '--resume')
     expect(again.out).toMatch(/the budget is reached; ended after step 2/)
     const more = await cli('train', file('run.yaml'), '--resume', '--set', 'budget.tokens=100000')
