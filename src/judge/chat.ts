@@ -247,10 +247,8 @@ class Conversation {
       this.begin()
       this.attempts++
       this.watch.called()
-      if (place.start.limited) {
-        this.watch.limited()
-        counters.limited()
-      }
+      if (place.start.limited) this.watch.limited()
+      counters.started(place.start.waited, place.start.limited)
       const outcome = await new Attempt(provider, scheduler, settings, counters, this.watch).run(request, ask, place)
       this.release = () => outcome.place.release()
       if (outcome.hedged) this.flags.add('hedged')

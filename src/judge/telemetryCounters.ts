@@ -17,6 +17,7 @@ function byReason<Reason extends string>(name: string, help: string, labels: Lab
 /** Single calls. */
 export class CallCounters {
   private readonly attempts: (reason: Outcome) => Counter
+  private readonly queue
   private readonly latency
   private readonly hedges: Counter
   private readonly waited: Counter
@@ -27,6 +28,7 @@ export class CallCounters {
   ) {
     const labels = { provider, model }
     this.attempts = byReason('adjudge_judge_attempts_total', 'Calls by how they ended', labels)
+    this.queue = telemetry.histogram('adjudge_judge_queue_seconds', 'Wait of a call for its place', labels)
     this.latency = telemetry.histogram('adjudge_judge_attempt_seconds', 'Duration of a call', labels)
     this.hedges = telemetry.counter('adjudge_judge_hedged_total', 'Second calls for slow ones', labels)
     this.waited = telemetry.counter(
@@ -47,8 +49,10 @@ export class CallCounters {
     telemetry.emit('hedge', () => ({ provider: this.provider, model: this.model, afterMilliseconds }))
   }
 
-  limited(): void {
-    this.waited.add()
+  /** A call got its place after that many milliseconds. */
+  started(waited: number, limited: boolean): void {
+    this.queue.observe(waited / 1000)
+    if (limited) this.waited.add()
   }
 }
 

@@ -242,6 +242,9 @@ describe('retries', () => {
     expect(retryAfterOf(new Headers({ 'retry-after-ms': '1500', 'retry-after': '9' }), now)).toBe(1500)
     expect(retryAfterOf(new Headers({ 'retry-after': '2' }), now)).toBe(2000)
     expect(retryAfterOf(new Headers({ 'retry-after': 'Thu, 01 Jan 2026 00:00:03 GMT' }), now)).toBe(3000)
+    // By the server's own clock, whatever this machine's says.
+    const dated = { date: 'Thu, 01 Jan 2026 00:00:00 GMT', 'retry-after': 'Thu, 01 Jan 2026 00:00:03 GMT' }
+    expect(retryAfterOf(new Headers(dated), Date.parse('2031-05-05'))).toBe(3000)
     expect(retryAfterOf(new Headers({ 'retry-after': 'soon' }), now)).toBeUndefined()
   })
 

@@ -56,7 +56,20 @@ export class KeyRates {
       this.settlements = []
       return work(rates)
     }
-    return this.store ? this.store.update(this.key, now, run) : run(this.own)
+    return this.store ? this.useShared(this.store, now, run) : run(this.own)
+  }
+
+  private useShared<Result>(store: RateStore, now: number, run: (rates: Rates) => Result): Result {
+    const results: Result[] = []
+    try {
+      store.update(this.key, now, (rates) => results.push(run(rates)))
+    } catch (error) {
+      // A full disk, say. Calls go on, each process with limits of its own.
+      this.store = undefined
+      process.emitWarning(`${store.path}: rate limits are not shared any more (${(error as Error).message})`)
+      if (results.length === 0) results.push(run(this.own))
+    }
+    return results[0]!
   }
 
   /** A call that started then took so many tokens more than it was thought to. */

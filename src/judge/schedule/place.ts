@@ -19,7 +19,8 @@ export interface PlaceStart extends Sent {
   reservedBefore: number
   /** Whether the call finds out if a server that was down answers again. */
   probe: boolean
-  /** Whether it had to wait for a rate limit or a pause. */
+  /** Milliseconds that it waited, and whether that was for a rate limit or a pause. */
+  waited: number
   limited: boolean
 }
 

@@ -123,7 +123,7 @@ export class Scheduler implements PlaceOwner {
   private tryAcquire(ask: Ask): Place | undefined {
     if (this.queue.length > 0 || !this.room(ask.limit)) return undefined
     const now = this.clock.now()
-    return this.rates.use(now, (rates) => (this.wait(ask, rates, now) > 0 ? undefined : this.start(ask, now, false)))
+    return this.rates.use(now, (rates) => (this.wait(ask, rates, now) > 0 ? undefined : this.start(ask, now, 0, false)))
   }
 
   get state(): {
@@ -206,7 +206,7 @@ export class Scheduler implements PlaceOwner {
         return
       }
       this.queue.start(entry)
-      entry.resolve(this.start(entry, now, this.limitedAt >= entry.since))
+      entry.resolve(this.start(entry, now, now - entry.since, this.limitedAt >= entry.since))
     }
   }
 
@@ -224,7 +224,7 @@ export class Scheduler implements PlaceOwner {
     }
   }
 
-  private start(ask: Ask, now: number, limited: boolean): Place {
+  private start(ask: Ask, now: number, waited: number, limited: boolean): Place {
     this.active++
     this.calling++
     this.sequence++
@@ -238,6 +238,7 @@ export class Scheduler implements PlaceOwner {
       tokens: ask.tokens,
       reservedBefore,
       probe: this.breaker.sent(),
+      waited,
       limited
     })
   }

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { durationOf } from '../../../src/judge/schedule/headers.js'
 import type { Place } from '../../../src/judge/schedule/place.js'
 import { NotSent, Scheduler, type Ask } from '../../../src/judge/schedule/scheduler.js'
 import { mostWithin, settled, VirtualClock } from './virtualClock.js'
@@ -230,6 +231,19 @@ describe('what the server says', () => {
     await clock.advance(10_500)
     // One comes back each second.
     expect(times.map((time) => Math.round((time - begin) / 1000))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+  })
+
+  it.each([
+    ['1s', 1000],
+    ['6m0s', 360_000],
+    ['120ms', 120],
+    ['2m59.56s', 179_560],
+    ['1h2m3s', 3_723_000],
+    ['0.5', 500],
+    ['soon', undefined],
+    ['', undefined]
+  ])('a reset of %j is understood', (text, expected) => {
+    expect(durationOf(text)).toBe(expected)
   })
 
   it('tokens that are left are not taken twice by calls in flight', async () => {

@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Rates } from '../../../src/judge/schedule/rates.js'
 import { Scheduler } from '../../../src/judge/schedule/scheduler.js'
 import { RateStore } from '../../../src/judge/schedule/store.js'
@@ -113,6 +113,32 @@ describe('limits kept in a common file', () => {
     expect(new Rates(1e9 + 10, full.numbers).take(1e9 + 10, [1, 0], [10, Infinity])).toBeGreaterThan(0)
     expect(new Rates(5000, full.numbers).take(5000, [1, 0], [10, Infinity])).toBe(0)
     expect(new Rates(1e9, full.numbers.slice(1)).take(1e9, [1, 0], [10, Infinity])).toBe(0)
+  })
+
+  it('go on in the process alone where the file cannot be written any more', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    const clock = new VirtualClock()
+    const scheduler = new Scheduler('key', clock)
+    const broken = RateStore.open(mkdtempSync(join(folder, 'other-')))
+    scheduler.join({ requestsPerMinute: 60, store: broken })
+    await broken.close()
+    const times = demand(scheduler, clock)
+    await clock.advance(10_500)
+    expect(times.length).toBe(11)
+    expect(warned).toHaveBeenCalledOnce()
+    warned.mockRestore()
+  })
+
+  it('the same folder is opened once, and an older start of the machine leaves nothing', async () => {
+    const other = mkdtempSync(join(folder, 'other-'))
+    const old = join(other, 'limits-0000aaaa-bbbb')
+    writeFileSync(old, 'x')
+    const [one, same] = [RateStore.open(other), RateStore.open(other)]
+    expect(same).toBe(one)
+    await one.close()
+    expect(same.update('key', 1000, (rates) => rates.take(1000, [1, 0], [10, Infinity]))).toBe(0)
+    await same.close()
+    expect(process.platform === 'linux' && existsSync(old)).toBe(false)
   })
 
   it('hold for processes of their own', async () => {
