@@ -116,7 +116,9 @@ describe('hedging', () => {
     expect(hedged[0]!.usage.inputTokens).toBe(200)
     expect(hedged[0]!.usage.outputTokens).toBeGreaterThan(10)
     expect(judge.metrics.hedged).toBe(events.length)
-    expect(judge.metrics.calls).toBe(server.requests.length)
+    // A second call may be taken back before it reaches the server.
+    expect(judge.metrics.calls - server.requests.length).toBeGreaterThanOrEqual(0)
+    expect(judge.metrics.calls - server.requests.length).toBeLessThanOrEqual(events.length)
   })
 
   it('keeps within its share where every call is slow', async () => {

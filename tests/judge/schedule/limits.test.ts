@@ -323,6 +323,7 @@ describe('the circuit breaker', () => {
     const caller = async (): Promise<void> => {
       for (;;) {
         const place = await scheduler.acquire(ask({ patience: 10_000 }))
+        await clock.sleep(1)
         place.failed(refused)
         place.release()
       }
