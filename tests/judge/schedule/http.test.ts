@@ -197,7 +197,7 @@ describe('a fallback judge', () => {
     expect(await judge.scoreOne(input('x'))).toMatchObject({
       score: null,
       reason: 'unparseable',
-      flags: ['reasked', 'fallback']
+      flags: ['fallback']
     })
   })
 
