@@ -50,7 +50,10 @@ export function ollamaFormat(options: ProviderOptions): WireFormat {
 function hostFrom(variable: string | undefined): string | undefined {
   if (!variable?.trim()) return undefined
   const text = variable.trim()
-  const url = new URL(/^https?:\/\//.test(text) ? text : `http://${text.startsWith(':') ? `127.0.0.1${text}` : text}`)
+  const address = /^https?:\/\//.test(text) ? text : `http://${text.startsWith(':') ? `127.0.0.1${text}` : text}`
+  // What is no address is refused, and named, where connections are made.
+  if (!URL.canParse(address)) return address
+  const url = new URL(address)
   if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1'
   // A port of 80 disappears in a URL: it is as good as given only where the scheme was.
   if (url.port === '' && !/^https?:\/\//.test(text)) url.port = '11434'

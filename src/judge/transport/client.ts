@@ -108,6 +108,7 @@ const redacted = (headers: ReplyHeaders, redact: (text: string) => string): Repl
 export function errorWithin(value: unknown, headers: ReplyHeaders): HttpError | undefined {
   const error = (value as { error?: unknown } | null)?.error
   if ((typeof error !== 'object' && typeof error !== 'string') || error === null || error === '') return undefined
+  if (Object.keys(error).length === 0) return undefined
   const { type = '', code = '' } = explainValue(error)
   const number = Number(code)
   const status =

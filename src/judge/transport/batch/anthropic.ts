@@ -1,7 +1,7 @@
 /** Anthropic's message batches: requests go up in one body, results come back as lines in any order. */
 import type { MessageBatch, MessageBatchIndividualResponse } from '@anthropic-ai/sdk/resources/messages/batches'
 import type { HttpClient } from '../client.js'
-import type { BatchOutcome, BatchService } from './service.js'
+import { inTime, type BatchOutcome, type BatchService } from './service.js'
 
 const prefix = '/v1/messages/batches'
 
@@ -21,15 +21,19 @@ export function anthropicBatches(client: HttpClient): BatchService {
   return {
     submit: async (requests) => {
       const body = requests.map(({ id, body: params }) => `{"custom_id":${JSON.stringify(id)},"params":${params}}`)
-      const { text } = await client.send({ path: prefix, body: `{"requests":[${body.join(',')}]}` })
+      const { text } = await client.send({
+        path: prefix,
+        body: `{"requests":[${body.join(',')}]}`,
+        signal: inTime()
+      })
       return (JSON.parse(text) as MessageBatch).id
     },
     state: async (id) => {
-      const { text } = await client.send({ path: `${prefix}/${encodeURIComponent(id)}` })
+      const { text } = await client.send({ path: `${prefix}/${encodeURIComponent(id)}`, signal: inTime() })
       return { ended: (JSON.parse(text) as MessageBatch).processing_status === 'ended' }
     },
     results: (id, take) =>
-      client.lines({ path: `${prefix}/${encodeURIComponent(id)}/results` }, (text) => {
+      client.lines({ path: `${prefix}/${encodeURIComponent(id)}/results`, signal: inTime() }, (text) => {
         const { custom_id: request, result } = JSON.parse(text) as MessageBatchIndividualResponse
         take(request, outcomeOf(result))
       }),

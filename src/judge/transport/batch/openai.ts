@@ -1,7 +1,7 @@
 /** OpenAI's batches: a file of requests goes up, a file of results and perhaps one of errors come back. */
 import type { Batch } from 'openai/resources/batches'
 import type { HttpClient } from '../client.js'
-import type { BatchOutcome, BatchRequest, BatchService, BatchState } from './service.js'
+import { inTime, type BatchOutcome, type BatchRequest, type BatchService, type BatchState } from './service.js'
 
 interface ResultLine {
   custom_id?: string
@@ -10,7 +10,8 @@ interface ResultLine {
 }
 
 export function openaiBatches(client: HttpClient): BatchService {
-  const get = async <T>(path: string): Promise<T> => JSON.parse((await client.send({ path })).text) as T
+  const get = async <T>(path: string): Promise<T> =>
+    JSON.parse((await client.send({ path, signal: inTime() })).text) as T
   const batch = (id: string): Promise<Batch> => get<Batch>(`/batches/${encodeURIComponent(id)}`)
 
   const upload = async (requests: BatchRequest[]): Promise<string> => {
@@ -25,7 +26,8 @@ export function openaiBatches(client: HttpClient): BatchService {
       `${part('purpose', '\r\n')}batch\r\n` +
       `${part('file', '; filename="requests.jsonl"\r\ncontent-type: application/jsonl\r\n')}${lines.join('')}\r\n--${boundary}--\r\n`
     const headers = { 'content-type': `multipart/form-data; boundary=${boundary}` }
-    return (JSON.parse((await client.send({ path: '/files', body, headers })).text) as { id: string }).id
+    return (JSON.parse((await client.send({ path: '/files', body, headers, signal: inTime() })).text) as { id: string })
+      .id
   }
 
   return {
@@ -40,7 +42,7 @@ export function openaiBatches(client: HttpClient): BatchService {
         completion_window: '24h',
         metadata: { adjudge: mark }
       })
-      return (JSON.parse((await client.send({ path: '/batches', body })).text) as Batch).id
+      return (JSON.parse((await client.send({ path: '/batches', body, signal: inTime() })).text) as Batch).id
     },
     state: async (id): Promise<BatchState> => {
       const { status, errors } = await batch(id)
@@ -53,7 +55,8 @@ export function openaiBatches(client: HttpClient): BatchService {
       const { output_file_id: output, error_file_id: errors } = await batch(id)
       for (const file of [output, errors]) {
         if (!file) continue
-        await client.lines({ path: `/files/${encodeURIComponent(file)}/content` }, (text) => {
+        const content = `/files/${encodeURIComponent(file)}/content`
+        await client.lines({ path: content, signal: inTime() }, (text) => {
           const line = JSON.parse(text) as ResultLine
           if (typeof line.custom_id === 'string') take(line.custom_id, outcomeOf(line))
         })

@@ -1,7 +1,7 @@
 /** Gathers requests into batches, submits them, waits for them, and hands each caller its own result. */
 import { randomUUID } from 'node:crypto'
 import { backOff, classify, messageOf } from '../../retry.js'
-import type { BatchOutcome, BatchRequest, BatchService } from './service.js'
+import { exchangeTimeout, type BatchOutcome, type BatchRequest, type BatchService } from './service.js'
 import type { BatchStore } from './store.js'
 
 export interface BatchSettings {
@@ -111,7 +111,7 @@ export class BatchQueue {
       this.waiters.delete(id)
       const index = this.gathered.findIndex((request) => request.id === id)
       if (index >= 0) {
-        this.gatheredBytes -= this.gathered.splice(index, 1)[0]!.body.length
+        this.gatheredBytes -= Buffer.byteLength(this.gathered.splice(index, 1)[0]!.body)
         this.batches.delete(id)
       }
     }
@@ -119,9 +119,10 @@ export class BatchQueue {
 
   private gather(request: BatchRequest): void {
     const { size, bytes, linger } = this.settings
-    if (this.gathered.length > 0 && this.gatheredBytes + request.body.length > bytes) this.send()
+    const length = Buffer.byteLength(request.body)
+    if (this.gathered.length > 0 && this.gatheredBytes + length > bytes) this.send()
     this.gathered.push(request)
-    this.gatheredBytes += request.body.length
+    this.gatheredBytes += length
     this.batches.set(request.id, new Batch([request.id]))
     clearTimeout(this.timer)
     if (this.gathered.length >= size) this.send()
@@ -168,11 +169,14 @@ export class BatchQueue {
         if ((error as { status?: unknown }).status === 404) this.forget(batch, batch.id!)
         for (const id of batch.open) this.fail(id, error as Error)
       })
-      .finally(() => this.watched.delete(batch))
+      .finally(() => {
+        this.watched.delete(batch)
+        // Someone may have asked just when nobody seemed to.
+        if (this.isWanted(batch) && !this.closing.signal.aborted) this.watch(batch)
+      })
   }
 
   private async follow(batch: Batch, id: string): Promise<void> {
-    const wanted = (): boolean => [...batch.open].some((request) => this.waiters.has(request))
     for (;;) {
       const { ended, failure } = await this.persist(() => this.service.state(id))
       if (failure !== undefined) {
@@ -181,7 +185,7 @@ export class BatchQueue {
       }
       if (ended) break
       await pause(this.settings.poll, this.closing.signal)
-      if (!wanted()) return
+      if (!this.isWanted(batch)) return
     }
     // A download that breaks off starts again: what was handed over is not handed over twice.
     await this.persist(() => this.service.results(id, (request, outcome) => this.deliver(batch, request, outcome)))
@@ -191,6 +195,11 @@ export class BatchQueue {
         this.deliver(batch, request, { status: 500, value })
       }
     }
+  }
+
+  private isWanted({ open }: Batch): boolean {
+    for (const request of open) if (this.waiters.has(request)) return true
+    return false
   }
 
   private forget(batch: Batch, id: string): void {
@@ -227,7 +236,7 @@ export class BatchQueue {
         return await call(attempt)
       } catch (error) {
         this.closing.signal.throwIfAborted()
-        const failure = classify(error, false, 0)
+        const failure = classify(error, (error as Error).name === 'TimeoutError', exchangeTimeout)
         if (failure.kind === 'fatal' || attempt >= mostFailures) {
           throw failure.kind === 'fatal'
             ? error

@@ -1,5 +1,10 @@
 /** What the batch interfaces of providers have in common. */
 
+/** Milliseconds for one exchange about a batch: requests and results are up to some 100 MB. */
+export const exchangeTimeout = 15 * 60_000
+
+export const inTime = (): AbortSignal => AbortSignal.timeout(exchangeTimeout)
+
 /** One request of a batch. `id` is made from path and body, so the same request has the same id in every process. */
 export interface BatchRequest {
   id: string
