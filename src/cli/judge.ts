@@ -33,7 +33,7 @@ export const judgeCommand = (): Command =>
 
 async function judgeAnswers(file: string, options: JudgeCommandOptions): Promise<void> {
   const out = options.out ?? `${file.replace(/\.(jsonl|ndjson|json|csv)$/i, '')}.verdicts.jsonl`
-  await using data = await Dataset.open(file)
+  await using data = await Dataset.open(file, { images: true })
   const total = Math.min(options.limit ?? Infinity, data.length)
   const scorer = await openScorer(options, options.ledger ?? `${out}.ledger`)
   const progress = startProgress(total, 'answers')
@@ -79,9 +79,9 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions): Promise
 }
 
 async function* judgeInputs(file: string, items: AsyncIterable<DataItem>, field: string): AsyncGenerator<JudgeInput> {
-  for await (const { id, line, messages, item, reference } of items) {
+  for await (const { id, line, messages: texts, seen: messages = texts, item, reference } of items) {
     const { [field]: answer, ...rest } = item
-    const last = messages.at(-1)!
+    const last = texts.at(-1)!
     const fromTurn = answer === undefined && last.role === 'assistant'
     const completion = fromTurn ? last.content : answer
     if (typeof completion !== 'string') {

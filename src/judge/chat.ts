@@ -217,8 +217,10 @@ class Conversation {
     const { provider, scheduler, counters, settings } = this.caller
     const { temperature, logProbs } = settings
     const { fields, reasoning } = this.question
+    const { constant } = this.question
     const request = {
       messages,
+      ...(constant ? { constant } : {}),
       fields,
       schema: schemaOf(fields, reasoning),
       logProbs: logProbs === 'auto',

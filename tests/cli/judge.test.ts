@@ -73,6 +73,22 @@ describe('adjudge judge', () => {
     expect(rows('verdicts.jsonl')).toMatchObject([{ score: 1, flags: ['cached'] }, { score: 2 }])
   })
 
+  it('shows the judge the images of a conversation, and keeps them beside the verdict', async () => {
+    server = await startServer(() => ({ content: score(3) }))
+    const content = [
+      { type: 'text', text: 'What is this?' },
+      { type: 'image_url', image_url: { url: 'https://example.com/cat.png' } }
+    ]
+    const messages = [
+      { role: 'user', content },
+      { role: 'assistant', content: 'A cat.' }
+    ]
+    writeFileSync(file('answers.jsonl'), `${JSON.stringify({ messages })}\n`)
+    expect((await judge()).out).toContain('1 of 1 scored')
+    expect(server.requests[0]!.messages.at(-1)!.content).toContainEqual(content[1])
+    expect(rows('verdicts.jsonl')).toMatchObject([{ messages: [{ role: 'user', content }], completion: 'A cat.' }])
+  })
+
   it('warns of a server that does not answer, and takes from the ledger what is there', async () => {
     server = await startServer(byLength)
     writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"x"}\n')

@@ -489,6 +489,26 @@ describe('anthropic', () => {
     expectSame(sent, 'authorization', 'anthropic-version')
   })
 
+  it('a mark after a long beginning that all requests share', async () => {
+    const beginning = `${'The rubric. '.repeat(400)}\n\n`
+    const asked = request({
+      messages: [{ role: 'user', content: `${beginning}Judge this.` }],
+      constant: [{ role: 'user', content: beginning }]
+    })
+    const { system: _, ...rest } = params
+    const text = [
+      { type: 'text' as const, text: beginning, cache_control: { type: 'ephemeral' as const } },
+      { type: 'text' as const, text: 'Judge this.' }
+    ]
+    const { sent } = await both('anthropic', {}, { body: message([]) }, asked, (url) =>
+      client(url).messages.create({ ...rest, messages: [{ role: 'user', content: text }] })
+    )
+    expectSame(sent)
+    const { anthropicFormat } = await import('../../src/judge/providers/anthropic.js')
+    const short = request({ constant: [{ role: 'user', content: 'Judge' }] })
+    expect(anthropicFormat({ model: 'm', apiKey: 'k' }).request(short).body).not.toContain('cache_control')
+  })
+
   it('a forced tool where the model has no structured output', async () => {
     const tool = {
       name: 'verdict',

@@ -36,6 +36,17 @@ describe('anthropic', () => {
     expect(seen[0].body).toHaveProperty('output_config.format.type', 'json_schema')
   })
 
+  it('marks a long rubric, so that it is paid in full only once', async () => {
+    const { url, seen } = await serve(() => ({ body: reply([{ type: 'text', text: '{"score": 5}' }]) }))
+    const long: Rubric = { ...rubric, aim: 'Replies that are polite and complete. '.repeat(120) }
+    const judge = await createJudge({ provider: 'anthropic', model: 'test', baseURL: url, rubric: long })
+    for (const completion of ['Hi.', 'Hello.']) await judge.scoreOne({ ...input, completion })
+    const blocks = seen.map(({ body }) => (body.messages as { content: unknown[] }[])[0].content)
+    expect(blocks[0][0]).toMatchObject({ cache_control: { type: 'ephemeral' } })
+    expect(blocks[0][0]).toEqual(blocks[1][0])
+    expect(blocks[0][1]).not.toEqual(blocks[1][1])
+  })
+
   it('falls back to a forced tool', async () => {
     const { url, seen } = await serve(({ body }) =>
       'output_config' in body

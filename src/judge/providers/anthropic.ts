@@ -28,9 +28,9 @@ export function anthropicFormat(options: ProviderOptions): WireFormat {
       max_tokens: request.maxTokens,
       messages: request.messages
         .filter(({ role }) => role !== 'system')
-        .map(({ role, content }) => ({
+        .map(({ role, content }, index) => ({
           role: role === 'assistant' ? 'assistant' : 'user',
-          content: blocksOf(content)
+          content: index === 0 ? markedOf(content, request) : blocksOf(content)
         })),
       ...(system.length > 0 ? { system: system.join('\n\n') } : {}),
       // Newer models do not take it any more and say so.
@@ -67,6 +67,22 @@ export function anthropicFormat(options: ProviderOptions): WireFormat {
     }),
     read: (reply) => readMessage(reply as Partial<AnthropicMessage> | null)
   }
+}
+
+/** Shorter beginnings are not kept, whatever is asked: the least is 1,024 tokens and more, by model. */
+const leastKept = 4096
+
+/** The first message, with a mark where that ends which all requests of the judge have in common: it is read at a tenth. */
+function markedOf(content: JudgeMessage['content'], { constant }: ProviderRequest): string | ContentBlockParam[] {
+  const beginning = constant?.at(-1)?.content
+  const length = constant?.reduce((sum, message) => sum + textOf(message.content).length, 0) ?? 0
+  const [first, ...rest]: ContentPart[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content
+  if (typeof beginning !== 'string' || length < leastKept || first?.type !== 'text') return blocksOf(content)
+  if (!first.text.startsWith(beginning) || first.text.length === beginning.length) return blocksOf(content)
+  return [
+    { type: 'text', text: beginning, cache_control: { type: 'ephemeral' } },
+    ...[{ type: 'text' as const, text: first.text.slice(beginning.length) }, ...rest].map(blockOf)
+  ]
 }
 
 function blocksOf(content: JudgeMessage['content']): string | ContentBlockParam[] {

@@ -7,6 +7,8 @@ export type { ReplyHeaders }
 
 export interface ProviderRequest {
   messages: JudgeMessage[]
+  /** How the messages of all requests of this judge begin, where that is known: providers may keep it. */
+  constant?: JudgeMessage[]
   /** The values that the reply must give, for providers that ask for them one by one. */
   fields: Field[]
   /** Strict JSON schema of the reply; a provider that has no such thing leaves it out (the prompt says it too). */
