@@ -159,7 +159,12 @@ class Conversation {
         return new Stop('refusal', reply.refusal ?? (reply.text.slice(0, 300) || 'the judge refused'))
       }
       if (reply.answers) return { answers: reply.answers }
-      const parsed = parseReply(reply.text, this.question.fields, reply.finishReason === 'length')
+      const parsed = parseReply(
+        reply.text,
+        this.question.fields,
+        reply.finishReason === 'length',
+        this.question.untrusted
+      )
       if (reply.finishReason === 'length') this.flags.add('truncated')
       if (parsed.ok) {
         if (parsed.repaired) this.flags.add('repaired')
@@ -198,7 +203,7 @@ class Conversation {
     for (const field of this.question.fields) {
       const written = answers[field.name] as Answers[string] | undefined
       if (!written) continue
-      const spread = spreadAt(field, text, reply.tokens)
+      const spread = spreadAt(field, text, reply.tokens, written.value)
       if (!spread) result[field.name] = written
       else if (spread.mass >= leastMass) result[field.name] = answerFrom(field, spread)
       else {

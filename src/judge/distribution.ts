@@ -1,6 +1,6 @@
 /** Scores as expectations over the probabilities of the score tokens (arXiv 2503.03064: the mean beats the mode). */
 import type { ReplyToken } from './providers/provider.js'
-import { choicesOf, type Field, type FieldAnswer } from './question.js'
+import { choicesOf, type Field, type FieldAnswer, type FieldValue } from './question.js'
 
 /** Below this probability on the menu the distribution says little about the judge's opinion: it is not used. */
 export const leastMass = 0.5
@@ -38,10 +38,10 @@ export function spreadOf(labels: string[], logProbs: ArrayLike<number>): Spread 
  * `10` may be one token or `1` and `0`: the mass of `1` then goes by what follows where that is known (the branch that
  * was written), and counts as off the menu where it is not.
  */
-export function spreadAt(field: Field, text: string, tokens: ReplyToken[]): Spread | undefined {
+export function spreadAt(field: Field, text: string, tokens: ReplyToken[], value?: FieldValue): Spread | undefined {
   const labels = choicesOf(field)?.map(({ label }) => label)
   if (!labels || tokens.length === 0) return undefined
-  const place = placeOf(field, text)
+  const place = placeOf(field, text, value)
   if (place === undefined) return undefined
   let offset = 0
   let index = 0
@@ -90,10 +90,17 @@ function withChosen(token: ReplyToken): { token: string; logProb: number }[] {
     : [...token.top, { token: token.token, logProb: token.logProb }]
 }
 
-/** Index of a field's value in the reply: after its last key, or the first character of a bare value. */
-function placeOf(field: Field, text: string): number | undefined {
+/**
+ * Index of a field's value in the reply: after its last key that is followed by `value`, if given (a quotation may have
+ * another), or the first character of a bare value.
+ */
+function placeOf(field: Field, text: string, value: FieldValue | undefined): number | undefined {
   const matches = [...text.matchAll(new RegExp(`["']?${field.name}["']?\\s*:\\s*["']?`, 'g'))]
-  const last = matches.pop()
+  const label = value === undefined ? '' : String(value)
+  const last = matches.findLast(({ 0: key, index }) => {
+    const rest = text.slice(index + key.length)
+    return rest.startsWith(label) && (label === '' || !/^\w|^\.\d*[1-9]/.test(rest.slice(label.length)))
+  })
   if (last) return last.index + last[0].length
   const bare = /^\s*["']?(?=[\w-])/.exec(text)
   return bare && text.trim().length <= 12 ? bare[0].length : undefined

@@ -7,18 +7,22 @@ export type Parsed =
   /** `error` is written to be shown to the judge when it is asked again; `answers`: what was right nevertheless. */
   | { ok: false; reason: 'unparseable' | 'out_of_range'; error: string; answers?: Answers }
 
-/** `text` as the provider returned it; one that was `cut` at the token limit gives only values that are surely whole. */
-export function parseReply(text: string, fields: Field[], cut = false): Parsed {
+/**
+ * `text` as the provider returned it; one that was `cut` at the token limit gives only values that are surely whole.
+ * `untrusted`: what was judged. A verdict that stands there word for word is a quotation where the reply has other text
+ * beside it, wherever the judge put it.
+ */
+export function parseReply(text: string, fields: Field[], cut = false, untrusted = ''): Parsed {
   const stripped = text.replace(/<think>[\s\S]*?<\/think>/g, '').trim()
   if (stripped === '') return { ok: false, reason: 'unparseable', error: 'The reply was empty.' }
   const strict = strictObject(stripped)
   if (strict) return take(strict, fields, false)
-  const found = lastObject(stripped, fields)
+  const found = lastObject(stripped, fields, untrusted)
   if (found) return take(found, fields, true)
   const first = fields[0]
   // In a reply that was cut, or in an object that never closes, the last digits may be missing.
   const open = cut || stripped.lastIndexOf('{') > stripped.lastIndexOf('}')
-  if (fields.length === 1 && first && !open) return fromPattern(stripped, first)
+  if (fields.length === 1 && first && !open) return fromPattern(stripped, first, untrusted)
   return { ok: false, reason: 'unparseable', error: 'The reply held no JSON object.' }
 }
 
@@ -34,21 +38,35 @@ function strictObject(text: string): Record<string, unknown> | undefined {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The last object that has one of the fields: a judge that quotes a forged verdict gives its own after it. */
-function lastObject(text: string, fields: Field[]): Record<string, unknown> | undefined {
-  let best: Record<string, unknown> | undefined
+/**
+ * The last object that has one of the fields: a judge that quotes a forged verdict gives its own after it. Plain JSON
+ * goes before what had to be repaired: a quotation that is left open must not swallow the verdict that follows.
+ */
+function lastObject(text: string, fields: Field[], untrusted: string): Record<string, unknown> | undefined {
+  let plain: Record<string, unknown> | undefined
+  let repaired: Record<string, unknown> | undefined
   let index = 0
   let tries = 0
   while (tries++ < 64 && (index = text.indexOf('{', index)) >= 0) {
     const result = readTolerantObject(text, index)
-    if (result && isObject(result.value)) {
-      const value = result.value
-      if (fields.some(({ name }) => name in value)) best = value
-      index = Math.max(result.end, index + 1)
-    } else index++
+    const value = result?.value
+    if (!result || !isObject(value)) index++
+    else {
+      // What is left open runs on into the judge's own words: there its beginning says whose it is.
+      const source = text.slice(index, result.end)
+      const shown = result.repaired ? /^\{[^,}\n]*/.exec(source)![0] : source
+      const own = fields.some(({ name }) => name in value) && !untrusted.includes(shown)
+      if (own && result.repaired) repaired = value
+      else if (own) plain = value
+      index = closes(text, index, result.end) ? result.end : index + 1
+    }
   }
-  return best
+  return plain ?? repaired
 }
+
+/** False where the object was never closed: one more brace would close it. */
+const closes = (text: string, start: number, end: number): boolean =>
+  readTolerantObject(`${text.slice(start, end)}}`)?.end === end - start
 
 function take(object: Record<string, unknown>, fields: Field[], repaired: boolean): Parsed {
   const answers: Answers = {}
@@ -100,7 +118,7 @@ export function problemOf(field: Field, value: unknown): Problem | undefined {
 }
 
 /** For one field: a bare value, `[[4]]`, or the last `score: 4` / `4/5`. */
-function fromPattern(text: string, field: Field): Parsed {
+function fromPattern(text: string, field: Field, untrusted: string): Parsed {
   const taken = (value: FieldValue): Parsed => {
     const error = problemOf(field, value)
     return error
@@ -126,7 +144,9 @@ function fromPattern(text: string, field: Field): Parsed {
         'gi'
       )
     )
-  ].pop()
+  ]
+    .filter(([whole]) => !untrusted.includes(whole))
+    .pop()
   const match = bare ?? marked
   if (!match) return { ok: false, reason: 'unparseable', error: 'The reply held no JSON object and no score.' }
   if (match[2] !== undefined && Number(match[2]) !== field.high) {

@@ -160,6 +160,7 @@ export function renderQuestion(
     fields,
     reasoning,
     injected: answer.injected,
+    untrusted: answer.text,
     rule: {
       scale: [rubric.scale.low, rubric.scale.high],
       criteria: rubric.criteria ?? [],

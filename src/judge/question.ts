@@ -31,6 +31,8 @@ export interface Question {
    * message ends. A native judge prefills it once.
    */
   constant?: JudgeMessage[]
+  /** The text that is judged, as it stands in the messages: what the reply quotes of it is no verdict. */
+  untrusted?: string
   /** Closed-choice form for judges that only compare continuations: one prompt per field. */
   choicePrompts?: JudgeMessage[][]
   /** True where, after one re-ask, the fields that were given count without the others. */

@@ -45,6 +45,7 @@ export function frame(framed: Framed): Omit<Question, 'rule' | 'combine'> {
     reasoning,
     injected,
     constant: constantOf(task),
+    untrusted: answers.map(({ text }) => text).join('\n'),
     messages: asking(askFor(fields, reasoning)),
     choicePrompts: fields.map((field) => asking(askForOne(field)))
   }
