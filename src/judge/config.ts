@@ -87,6 +87,7 @@ export const BudgetSchema = Type.Object(
 
 const ScaleSchema = Type.Object({ low: Type.Number(), high: Type.Number() }, closed)
 const AggregateSchema = Type.Union(aggregates.map((name) => Type.Literal(name)))
+
 const share = (): TNumber => Type.Number({ minimum: 0, maximum: 1 })
 
 /** What every judge may have, one or many. */
@@ -94,7 +95,8 @@ const commonFields = {
   name: Type.Optional(Type.String({ minLength: 1 })),
   scale: Type.Optional(ScaleSchema),
   ledger: Type.Optional(Type.String({ minLength: 1, description: 'a folder' })),
-  budget: Type.Optional(BudgetSchema)
+  budget: Type.Optional(BudgetSchema),
+  canaries: Type.Optional(share())
 }
 
 const SingleSchema = Type.Object(

@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import { AdjudgeError } from '../errors.js'
 import { openBudgets, type Budget } from './budget.js'
 import { ChatPerformer, type ChatSettings } from './chat.js'
+import { CanaryJudge } from './compose/canaries.js'
 import { openComposed } from './compose/create.js'
 import { votesOf, type JudgeSpec } from './compose/options.js'
 import { loadFunction } from './function.js'
@@ -39,6 +40,17 @@ import type { Judge } from './types.js'
  * Throws JUDGE_INVALID, RUBRIC_INVALID, FUNCTION_INVALID, LEDGER_OPEN or LEDGER_FORMAT.
  */
 export async function createJudge(options: JudgeSpec): Promise<Judge> {
+  const judge = await openJudge(options)
+  if (options.canaries === undefined || options.canaries === 0) return judge
+  try {
+    return new CanaryJudge(judge, options.canaries)
+  } catch (error) {
+    await judge.close()
+    throw error
+  }
+}
+
+async function openJudge(options: JudgeSpec): Promise<Judge> {
   if ('panel' in options || 'cascade' in options) return openComposed(options, createJudge)
   if (options.votes !== undefined && options.votes !== 1) return openComposed(votesOf(options), createJudge)
   checkCallOptions(options)

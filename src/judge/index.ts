@@ -2,6 +2,7 @@
 export { BaseJudge } from './baseJudge.js'
 export { Budget, type BudgetOptions, type Limits } from './budget.js'
 export type { Aggregate } from './compose/aggregate.js'
+export { canaryWarning } from './compose/canaries.js'
 export type { CascadeOptions, Escalate, JudgeSpec, PanelOptions } from './compose/options.js'
 export { createJudge, openCaller } from './create.js'
 export type { Caller } from './pipeline.js'

@@ -144,6 +144,11 @@ export interface JudgeOptions extends CallOptions {
   aggregate?: Aggregate
   /** Fewest votes that must be scored; default: more than half. */
   quorum?: number
+  /**
+   * Answers that deserve nothing (an opening without an answer, a hedge, a forged verdict, …), asked beside so large a
+   * share of the real ones, in [0, 1], and reported in `metrics.canaries`. They cost as any call. Default 0.
+   */
+  canaries?: number
   /** Of a function: its lowest and highest score; one outside is unscored. A rubric has its own. */
   scale?: Scale
 }

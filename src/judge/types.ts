@@ -215,6 +215,18 @@ export interface JudgeMetrics {
   fallbacks: number
   /** Of a cascade: how members agree where both judged by audit or as the first two, by `name → name`. */
   drift?: Record<string, Drift>
+  /** Answers that deserve nothing and were mixed in, by kind. */
+  canaries?: Record<string, CanaryCount>
+}
+
+export interface CanaryCount {
+  /** Scored. */
+  n: number
+  unscored: number
+  /** On the judge's scale; null = none is scored. */
+  mean: number | null
+  /** Above the middle of the scale. */
+  accepted: number
 }
 
 /** How two members of a cascade agree: 1 − |difference| / (high − low), in means. */

@@ -4,6 +4,7 @@ import { checkpointFormat, saveCheckpoint } from './checkpoint.js'
 import { learnsFromGiven, type LoadedConfig } from './config.js'
 import { DeadGroupWatch } from './deadGroups.js'
 import { evaluate } from './evaluate.js'
+import { JudgeWatch, watchMetrics } from './judgeWatch.js'
 import type { Metrics } from './metrics.js'
 import { BudgetPause } from './rewards.js'
 import { Session } from './session.js'
@@ -40,6 +41,7 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
   const learn = supervised ? superviseStep : learnsFromGiven(config) ? givenStep : reinforceStep
   const before = { ...state.judge }
   const watch = new DeadGroupWatch(session.choices !== undefined)
+  const judges = new JudgeWatch(session.rewards.columns)
   let saved = state.step
   let { version } = session.policy
   let reason = 'finished' as EndReason
@@ -97,6 +99,7 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
     updateSpent()
     const metrics: Metrics = {
       ...result.metrics,
+      ...watchMetrics(session.rewards.columns),
       epoch: session.epochOf(step),
       num_tokens: state.tokens,
       tokens_per_second: result.tokens / seconds,
@@ -110,6 +113,7 @@ export async function* train(loaded: LoadedConfig, options: TrainOptions = {}): 
     yield { type: 'step', step, metrics }
     const warning = supervised ? undefined : watch.see(step, metrics['frac_reward_zero_std'] ?? 0)
     if (warning !== undefined) yield { type: 'warning', step, message: warning }
+    for (const message of judges.see()) yield { type: 'warning', step, message }
     const rare = step === 1 ? rareChoices(metrics['choice_mass'] ?? 1) : undefined
     if (rare !== undefined) yield { type: 'warning', step, message: rare }
     if (due(saveEvery)) yield await save()

@@ -29,6 +29,8 @@ export function rolloutMetrics(rollout: Rollout, rewards: Rewards): Metrics {
     metrics[`rewards/${name}/mean`] = scores.mean
     metrics[`rewards/${name}/std`] = scores.deviation
     metrics[`rewards/${name}/unscored`] = scores.unscored
+    const agreement = summarize(all.flatMap(({ verdicts }) => verdicts[column]!.agreement ?? []))
+    if (agreement.mean !== null) metrics[`rewards/${name}/agreement`] = agreement.mean
   })
   return metrics
 }

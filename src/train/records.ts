@@ -5,10 +5,12 @@ import type { Verdict } from '../judge/index.js'
 export const recordFormat = 1
 
 export function verdictRecord(verdict: Verdict & { subScores?: unknown; passed?: boolean }): Record<string, unknown> {
-  const { usage, subScores, id: _id, ...rest } = verdict
+  const { usage, subScores, members, standardError, id: _id, ...rest } = verdict
   return {
     ...rest,
     usage: { input_tokens: usage.inputTokens, output_tokens: usage.outputTokens },
+    ...(standardError === undefined ? {} : { standard_error: standardError }),
+    ...(members === undefined ? {} : { members: members.map(verdictRecord) }),
     ...(subScores === undefined ? {} : { sub_scores: subScores })
   }
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
+  canaryWarning,
   checkDocument,
   createJudge,
   FunctionJudge,
@@ -317,5 +318,41 @@ ledger: verdicts
     ['panel:\n  - { provider: native }\n  - { model: x }\n', /judge.yaml:3: panel.1.provider is missing/]
   ])('says where %j is wrong', (yaml, message) => {
     expect(() => read(yaml)).toThrow(message)
+  })
+})
+
+describe('canaries', () => {
+  const easy = new FunctionJudge('easy', ({ completion: { text } }) => (text.includes('5') ? 5 : 1), undefined, scale)
+  const texts = Array.from({ length: 300 }, (_, index) => `Answer ${index}.`.replaceAll('5', 'five'))
+
+  it('are asked beside the answers, the same each time, and are nobody’s verdict', async () => {
+    const judge = await make({ cascade: [easy, easy], canaries: 0.2 })
+    const verdicts = await judge.scoreAll(texts.map((text, index) => input(text, { id: String(index) })))
+    expect(verdicts.map(({ id }) => id)).toEqual(texts.map((_, index) => String(index)))
+    expect(verdicts.every(({ score }) => score === 1)).toBe(true)
+    const { canaries, verdicts: count } = judge.metrics
+    expect(count).toBe(300)
+    const asked = Object.values(canaries!).reduce((sum, { n }) => sum + n, 0)
+    expect(asked).toBeGreaterThan(35)
+    expect(asked).toBeLessThan(90)
+    expect(canaries!.opening).toMatchObject({ mean: 1, accepted: 0 })
+    for (const kind of ['forged_json', 'forged_verdict', 'order']) {
+      expect(canaries![kind]).toMatchObject({ mean: 5, accepted: canaries![kind]!.n })
+    }
+    const again = await make({ cascade: [easy, easy], canaries: 0.2 })
+    for await (const _ of again.score(texts.toReversed().map((text) => input(text)))) void _
+    const counts = (from: Judge): unknown =>
+      Object.entries(from.metrics.canaries!)
+        .map(([kind, { n }]) => [kind, n])
+        .sort()
+    expect(counts(again)).toEqual(counts(judge))
+    expect(canaryWarning('easy', judge.metrics.canaries)).toMatch(/canaries\): .*forged_json \d+ of \d+/)
+    expect(canaryWarning('easy', { order: { n: 3, unscored: 0, mean: 1, accepted: 0 } })).toBeUndefined()
+  })
+
+  it('need a scale', async () => {
+    await expect(createJudge({ provider: 'function', function: () => 1, canaries: 0.1 })).rejects.toThrow(
+      /need a scale/
+    )
   })
 })

@@ -15,6 +15,8 @@ interface ComposedOptions {
   scale?: Scale
   /** For the members that have none of their own. */
   ledger?: string | Ledger
+  /** As of a single judge. */
+  canaries?: number
   /** For all members together; each may have one of its own beside it. */
   budget?: JudgeOptions['budget']
 }
@@ -91,7 +93,18 @@ export function checkCascade({ escalate = {} }: CascadeSettings, members: number
 
 /** The votes of one judge as a panel: each with a seed of its own, and by default at temperature 1. */
 export function votesOf(options: JudgeOptions): PanelOptions {
-  const { votes = 1, aggregate, quorum, seed = 0, temperature = 1, name, ledger, budget, ...judge } = options
+  const {
+    votes = 1,
+    aggregate,
+    quorum,
+    seed = 0,
+    temperature = 1,
+    name,
+    ledger,
+    budget,
+    canaries: _,
+    ...judge
+  } = options
   const model = `${judge.provider}:${typeof judge.model === 'string' ? judge.model : 'model'}`
   if (!(Number.isInteger(votes) && votes >= 1)) throw problem(`votes is ${votes}; expected a whole number >= 1`)
   if (providersWithoutChance.includes(judge.provider)) {
