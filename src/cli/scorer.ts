@@ -9,10 +9,13 @@ import {
   createJudge,
   probeProvider,
   providerNames,
+  rewardProviders,
+  rewardShapes,
   serverPresetNames,
   type JudgeInput,
   type JudgeOptions,
   type ProviderName,
+  type RewardShape,
   type ServerPresetName,
   type Transport,
   type Verdict
@@ -30,6 +33,7 @@ export interface ScorerOptions {
   preset?: string
   transport?: string
   baseUrl?: string
+  shape?: string
   apiKeyEnv?: string
   concurrency?: number
 }
@@ -46,19 +50,24 @@ export const addScorerOptions = (command: Command, modelFlag = '--model'): Comma
     .option('--rubric <file>', 'judge by this rubric (YAML)')
     .option('--grader <file>', "score by this grader (YAML or JSON, OpenAI's shape)")
     .option('--function <file>', 'score by the default export of this module')
-    .option('--provider <name>', 'openai, anthropic, ollama, openai_compatible or native', 'openai')
+    .option('--provider <name>', `${providerNames.slice(0, -2).join(', ')} or ${providerNames.at(-2)}`, 'openai')
     .option('--preset <name>', `for openai_compatible: ${serverPresetNames.join(', ')}`)
     .option('--transport <name>', 'call, or batch: the half-price batch interface of openai and anthropic')
-    .option(`${modelFlag} <name>`, "the judge's model; for native a model folder or a GGUF file")
-    .option('--base-url <url>', "a server with the provider's wire format")
+    .option(`${modelFlag} <name>`, "the judge's model; for native and onnx a folder (native: or a GGUF file)")
+    .option('--base-url <url>', "a server with the provider's wire format; for http the reward server")
+    .option('--shape <name>', `for http, how the reward server is asked: ${rewardShapes.join(', ')}`)
     .option('--api-key-env <name>', 'the environment variable that holds the key')
     .option('--concurrency <n>', 'calls in flight at once', positiveInteger)
 
 /** Throws CONFIG_INVALID unless exactly one of rubric, grader and function is given. */
 export async function openScorer(options: ScorerOptions, ledger: string): Promise<Scorer> {
   const given = [options.rubric, options.grader, options.function].filter((value) => value !== undefined)
-  if (given.length !== 1) {
-    throw new AdjudgeError('CONFIG_INVALID', 'expected exactly one of --rubric, --grader and --function')
+  const reward = rewardProviders.includes(options.provider) && given.length === 0
+  if (given.length !== 1 && !reward) {
+    throw new AdjudgeError(
+      'CONFIG_INVALID',
+      'expected exactly one of --rubric, --grader and --function (none with --provider http or onnx)'
+    )
   }
   const calls: Partial<JudgeOptions> & { provider: ProviderName } = {
     provider: options.provider as ProviderName,
@@ -66,6 +75,7 @@ export async function openScorer(options: ScorerOptions, ledger: string): Promis
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.preset === undefined ? {} : { preset: options.preset as ServerPresetName }),
     ...(options.transport === undefined ? {} : { transport: options.transport as Transport }),
+    ...(options.shape === undefined ? {} : { shape: options.shape as RewardShape }),
     ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl }),
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.apiKeyEnv === undefined ? {} : { apiKey: keyFrom(options.apiKeyEnv) })
@@ -74,7 +84,7 @@ export async function openScorer(options: ScorerOptions, ledger: string): Promis
   if (options.grader !== undefined) return graderScorer(options.grader, calls)
   const judge =
     options.function === undefined
-      ? await createJudge({ ...calls, rubric: options.rubric! })
+      ? await createJudge({ ...calls, ...(reward ? {} : { rubric: options.rubric! }) })
       : await createJudge({ provider: 'function', function: resolve(options.function) })
   return {
     name: judge.name,

@@ -1,6 +1,6 @@
 /** The sampling parameters of a model grader, in the spellings of OpenAI and Azure, as options of its calls. */
 import { AdjudgeError } from '../errors.js'
-import { providerNames, type CallOptions, type ProviderName } from '../judge/options.js'
+import { providerNames, rewardProviders, type CallOptions, type ProviderName } from '../judge/options.js'
 import { textField } from './common.js'
 import type { GraderOptions, GraderSpec } from './types.js'
 
@@ -23,11 +23,11 @@ export function callOptionsOf(spec: GraderSpec, where: string, options: GraderOp
     )
   }
   const provider = (spec.provider ?? given.provider ?? 'openai') as ProviderName
-  if (provider === 'function' || !providerNames.includes(provider)) {
-    const known = providerNames.filter((name) => name !== 'function').join(', ')
+  const known = providerNames.filter((name) => name !== 'function' && !rewardProviders.includes(name))
+  if (!known.includes(provider)) {
     throw new AdjudgeError(
       'GRADER_INVALID',
-      `${where}.provider is ${JSON.stringify(provider)}; expected one of ${known}`
+      `${where}.provider is ${JSON.stringify(provider)}; expected one of ${known.join(', ')}`
     )
   }
   // A native model that is already loaded is handed in by the options; the grader's name for it is only a name.

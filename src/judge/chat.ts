@@ -221,12 +221,12 @@ class Conversation {
   ): Promise<ProviderReply> {
     const { provider, scheduler, counters, settings } = this.caller
     const { temperature, logProbs } = settings
-    const { fields, reasoning } = this.question
-    const { constant } = this.question
+    const { fields, reasoning, constant, material } = this.question
     const request = {
       messages,
       ...(constant ? { constant } : {}),
       fields,
+      ...(material ? { material } : {}),
       schema: schemaOf(fields, reasoning),
       logProbs: logProbs === 'auto',
       maxTokens,

@@ -7,6 +7,7 @@ import type { JudgeSpec } from './compose/options.js'
 import { byKeys } from './document.js'
 import { ModeSchema } from './modes/index.js'
 import { transports, type JudgeOptions } from './options.js'
+import { rewardShapes } from './providers/http/shapes.js'
 import { serverPresetNames } from './providers/presets.js'
 import { openaiApis } from './providers/shared.js'
 import { RubricSchema } from './rubric.js'
@@ -24,6 +25,27 @@ const callFields = {
   api: Type.Optional(Type.Union(openaiApis.map((name) => Type.Literal(name)))),
   preset: Type.Optional(Type.Union(serverPresetNames.map((name) => Type.Literal(name)))),
   api_version: Type.Optional(Type.String({ minLength: 1, description: 'Azure' })),
+  shape: Type.Optional(Type.Union(rewardShapes.map((name) => Type.Literal(name)))),
+  onnx: Type.Optional(
+    Type.Object(
+      {
+        template: Type.Optional(
+          Type.Object({ first: Type.String(), second: Type.Optional(Type.String()) }, { additionalProperties: false })
+        ),
+        score: Type.Optional(
+          Type.Union([
+            Type.Literal('logit'),
+            Type.Literal('sigmoid'),
+            Type.Literal('expectation'),
+            Type.Record(Type.String(), Type.Number())
+          ])
+        ),
+        threads: Type.Optional(Type.Integer(positive)),
+        max_tokens: Type.Optional(Type.Integer(positive))
+      },
+      { additionalProperties: false }
+    )
+  ),
   keep_alive: Type.Optional(Type.Union([Type.String(), Type.Number()])),
   extra_body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   transport: Type.Optional(Type.Union(transports.map((name) => Type.Literal(name)))),
@@ -65,7 +87,9 @@ const chatProviders = [
   Type.Literal('anthropic'),
   Type.Literal('ollama'),
   Type.Literal('openai_compatible'),
-  Type.Literal('native')
+  Type.Literal('native'),
+  Type.Literal('http'),
+  Type.Literal('onnx')
 ]
 
 const closed = { additionalProperties: false }
@@ -217,7 +241,12 @@ function singleOptionsFrom(config: SingleJudgeConfig, folder: string): JudgeOpti
     if (typeof options[key] === 'string') options[key] = resolve(folder, options[key])
   }
   if (config.fallback) options.fallback = singleOptionsFrom(config.fallback, folder)
-  if (config.provider === 'native' && config.model !== undefined) options.model = resolve(folder, config.model)
+  if (config.onnx?.max_tokens !== undefined) {
+    const { max_tokens: maxTokens, ...onnx } = config.onnx
+    options.onnx = { ...onnx, maxTokens }
+  }
+  const inProcess = config.provider === 'native' || config.provider === 'onnx'
+  if (inProcess && config.model !== undefined) options.model = resolve(folder, config.model)
   if (config.api_key_env !== undefined) {
     const apiKey = secretNamed(config.api_key_env)
     if (!apiKey) {

@@ -18,6 +18,7 @@ import {
   checkCallOptions,
   defaults,
   fallbackOptions,
+  rewardProviders,
   type CallOptions,
   type JudgeOptions
 } from './options.js'
@@ -29,6 +30,7 @@ import { checkTemplate } from './prompt.js'
 import { NativePerformer, type NativeScorer } from './providers/native.js'
 import { openBatchProvider } from './providers/batch.js'
 import { openProvider } from './providers/registry.js'
+import { RewardJudge } from './rewardJudge.js'
 import { RubricJudge } from './rubricJudge.js'
 import { checkRubric, loadRubric } from './rubric.js'
 import { RateStore } from './schedule/store.js'
@@ -55,6 +57,7 @@ async function openJudge(options: JudgeSpec): Promise<Judge> {
   if (options.votes !== undefined && options.votes !== 1) return openComposed(votesOf(options), createJudge)
   checkCallOptions(options)
   if (options.provider === 'function') return functionJudge(options)
+  if (rewardProviders.includes(options.provider)) return rewardJudge(options)
   if (options.rubric === undefined) throw new AdjudgeError('JUDGE_INVALID', 'judge: rubric is missing')
   const rubric = typeof options.rubric === 'string' ? loadRubric(options.rubric) : checkRubric(options.rubric)
   const reasoning = options.reasoning ?? rubric.reasoning ?? 'none'
@@ -71,6 +74,18 @@ async function openJudge(options: JudgeSpec): Promise<Judge> {
     emptyAnswer: options.emptyAnswer ?? 'low',
     ...(options.prompt ? { template: options.prompt } : {})
   })
+}
+
+async function rewardJudge(options: JudgeOptions): Promise<Judge> {
+  const stray = (['rubric', 'mode', 'prompt', 'reasoning', 'emptyAnswer'] as const).find((name) => options[name])
+  if (stray !== undefined) {
+    throw new AdjudgeError(
+      'JUDGE_INVALID',
+      `judge: ${stray} is for judges that take instructions; provider ${options.provider} scores answers as they are`
+    )
+  }
+  const template = JSON.stringify(options.onnx?.template ?? '')
+  return new RewardJudge(await openCaller(options), options.provider === 'http' || template.includes('item.'))
 }
 
 export async function openCaller(
@@ -156,11 +171,17 @@ async function openPerformer(
     const scorer: NativeScorer = await Policy.load(path, { trainable: false })
     return new NativePerformer(scorer, await weightsOf(path), true)
   }
+  if (options.provider === 'onnx') {
+    const { OnnxPerformer } = await import('./providers/onnx/performer.js')
+    return OnnxPerformer.load(model, options.onnx)
+  }
   const batch = options.transport === 'batch'
+  // A reward server is asked by batches.
+  const places = options.provider === 'http' ? 64 : defaults.concurrency
   const times = batch ? batchTimes : defaults
   const settings: ChatSettings = {
     model,
-    concurrency: options.concurrency ?? (batch ? (options.batch?.size ?? batchDefaults.size) : defaults.concurrency),
+    concurrency: options.concurrency ?? (batch ? (options.batch?.size ?? batchDefaults.size) : places),
     priority: options.priority ?? defaults.priority,
     fallback: options.fallback !== undefined,
     hedge: batch ? 0 : (options.hedge ?? defaults.hedge),

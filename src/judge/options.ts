@@ -8,6 +8,8 @@ import type { Price } from './prices.js'
 import type { ModeName, ModeOptions } from './modes/index.js'
 import type { Mode } from './modes/mode.js'
 import type { NativeScorer } from './providers/native.js'
+import { rewardShapes, type RewardShape } from './providers/http/shapes.js'
+import type { OnnxOptions } from './providers/onnx/performer.js'
 import { serverPresetNames, type ServerPresetName } from './providers/presets.js'
 import { providersKnown } from './providers/registry.js'
 import { openaiApis, type OpenAIApi } from './providers/shared.js'
@@ -16,7 +18,8 @@ import { priorities, type Priority } from './schedule/queue.js'
 import type { Rubric } from './rubric.js'
 import type { Scale } from './types.js'
 
-export type ProviderName = 'openai' | 'anthropic' | 'ollama' | 'openai_compatible' | 'native' | 'function'
+export type ProviderName =
+  'openai' | 'anthropic' | 'ollama' | 'openai_compatible' | 'native' | 'http' | 'onnx' | 'function'
 
 /** Those that come with adjudge; `registerProvider` adds more. */
 export const providerNames: readonly ProviderName[] = [
@@ -25,16 +28,24 @@ export const providerNames: readonly ProviderName[] = [
   'ollama',
   'openai_compatible',
   'native',
+  'http',
+  'onnx',
   'function'
 ]
 
 /** They give the same verdict however often they are asked. */
-export const providersWithoutChance: readonly string[] = ['native', 'function']
+export const providersWithoutChance: readonly string[] = ['native', 'onnx', 'function']
+
+/** Those that judge conversations as they are, by no rubric. */
+export const rewardProviders: readonly string[] = ['http', 'onnx']
 
 /** What concerns the calls: where they go, how often, how long. */
 export interface CallOptions {
   provider: ProviderName | (string & {})
-  /** The provider's model name; for `native` a model folder, a GGUF file, or a loaded policy. */
+  /**
+   * The provider's model name; for `native` a model folder, a GGUF file, or a loaded policy; for `onnx` a Transformers
+   * folder with model.onnx. `http` has none.
+   */
   model?: string | NativeScorer
   /** Any server with the provider's wire format; the provider's own where absent. */
   baseURL?: string
@@ -51,6 +62,10 @@ export interface CallOptions {
   apiVersion?: string
   /** `ollama`: how long the model stays loaded, e.g. `30m`, or seconds; negative: for ever. */
   keepAlive?: string | number
+  /** `http`: how the reward server is asked and answers. Default openrlhf. See providers/http/shapes.ts. */
+  shape?: RewardShape
+  /** `onnx`: the model's input and what its outputs mean. */
+  onnx?: OnnxOptions
   /** Fields added to each request's body as they are, e.g. `{ reasoning_effort: 'low' }`; part of the ledger's key. */
   extraBody?: Record<string, unknown>
   /**
@@ -194,7 +209,10 @@ export function fallbackOptions(options: CallOptions): CallOptions & { name?: st
 
 /** Throws JUDGE_INVALID on an option of the wrong kind. */
 export function checkCallOptions(options: CallOptions): void {
-  const oneOf = (name: 'provider' | 'api' | 'preset' | 'priority' | 'transport', known: readonly string[]): void => {
+  const oneOf = (
+    name: 'shape' | 'provider' | 'api' | 'preset' | 'priority' | 'transport',
+    known: readonly string[]
+  ): void => {
     const value = options[name]
     if ((value === undefined && name !== 'provider') || known.includes(value as string)) return
     throw new AdjudgeError(
@@ -206,11 +224,14 @@ export function checkCallOptions(options: CallOptions): void {
   oneOf('priority', priorities)
   oneOf('api', openaiApis)
   oneOf('preset', serverPresetNames)
+  oneOf('shape', rewardShapes)
   oneOf('transport', transports)
   for (const [name, provider] of [
     ['api', 'openai'],
     ['preset', 'openai_compatible'],
-    ['keepAlive', 'ollama']
+    ['keepAlive', 'ollama'],
+    ['shape', 'http'],
+    ['onnx', 'onnx']
   ] as const) {
     if (
       options[name] !== undefined &&
@@ -264,15 +285,19 @@ export function checkCallOptions(options: CallOptions): void {
       'judge: transport batch needs a ledger: what a batch brings after the process has ended is found again by it'
     )
   }
-  if (options.fallback !== undefined) checkFallback(options.fallback)
-  if (options.provider !== 'function' && !options.model) {
+  if (options.fallback !== undefined) checkFallback(options.fallback, rewardProviders.includes(options.provider))
+  if (options.provider !== 'function' && options.provider !== 'http' && !options.model) {
     throw new AdjudgeError('JUDGE_INVALID', `judge: provider ${options.provider} needs a model`)
   }
 }
 
-function checkFallback(fallback: FallbackOptions): void {
+/** `reward`: whether the judge is one that has no rubric. */
+function checkFallback(fallback: FallbackOptions, reward: boolean): void {
   const problem = (text: string): AdjudgeError => new AdjudgeError('JUDGE_INVALID', `judge: fallback: ${text}`)
   if (fallback.provider === 'function') throw problem('a function cannot stand in for a model')
+  if (rewardProviders.includes(fallback.provider) !== reward) {
+    throw problem('a reward model and a judge by rubric cannot stand in for one another')
+  }
   if ('fallback' in fallback) throw problem('a fallback has no fallback of its own')
   try {
     checkCallOptions(fallback)

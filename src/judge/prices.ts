@@ -44,7 +44,7 @@ export function priceOf(
 ): Price | null {
   const override = overrides[model]
   if (override) return override
-  if (provider === 'native' || provider === 'function' || provider === 'ollama') return { input: 0, output: 0 }
+  if (['native', 'function', 'ollama', 'onnx'].includes(provider)) return { input: 0, output: 0 }
   if (ownServer) return null
   const table = priceTable[provider] ?? {}
   return table[model] ?? table[model.replace(/-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$/, '')] ?? null

@@ -37,9 +37,20 @@ export interface Question {
   choicePrompts?: JudgeMessage[][]
   /** True where, after one re-ask, the fields that were given count without the others. */
   partial?: boolean
+  /** What is judged, as it came: for reward servers and classifiers, which take no instructions. */
+  material?: Material
   /** What `combine` goes by beside the answers (weights, vetoes, passing labels): part of the ledger's key. */
   rule: unknown
   combine(answers: Answers): Combined
+}
+
+export interface Material {
+  /** The conversation; the answer is not in it. */
+  messages: JudgeMessage[]
+  completion: string
+  reference?: string
+  /** The data set's other fields. */
+  item?: Record<string, unknown>
 }
 
 export interface Combined {

@@ -1,5 +1,5 @@
 /** The small interface behind which every judge provider lives. */
-import type { Answers, Field } from '../question.js'
+import type { Answers, Field, Material } from '../question.js'
 import type { ReplyHeaders } from '../transport/headers.js'
 import type { JudgeMessage, Usage } from '../types.js'
 
@@ -11,6 +11,8 @@ export interface ProviderRequest {
   constant?: JudgeMessage[]
   /** The values that the reply must give, for providers that ask for them one by one. */
   fields: Field[]
+  /** What is judged, as it came, where the judge has no rubric. */
+  material?: Material
   /** Strict JSON schema of the reply; a provider that has no such thing leaves it out (the prompt says it too). */
   schema: Record<string, unknown>
   /** Whether the log-probs of the reply's tokens are wanted. */

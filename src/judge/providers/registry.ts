@@ -14,11 +14,12 @@ const factories = new Map<string, ProviderFactory>([
   ['openai', async (options) => (await import('./openai.js')).openaiFormat(options)],
   ['anthropic', async (options) => (await import('./anthropic.js')).anthropicFormat(options)],
   ['ollama', async (options) => (await import('./ollama.js')).ollamaFormat(options)],
-  ['openai_compatible', async (options) => (await import('./openaiCompatible.js')).openaiCompatibleFormat(options)]
+  ['openai_compatible', async (options) => (await import('./openaiCompatible.js')).openaiCompatibleFormat(options)],
+  ['http', async (options) => (await import('./http/index.js')).httpRewardProvider(options)]
 ])
 
 /** Names that are no chat provider and are made elsewhere. */
-const reserved = ['native', 'function']
+const reserved = ['native', 'onnx', 'function']
 
 /**
  * Adds a provider for `createJudge({ provider: name, … })`. Throws JUDGE_INVALID on a name that is taken.

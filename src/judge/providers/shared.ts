@@ -16,6 +16,8 @@ export interface ProviderOptions {
   apiVersion?: string
   /** Ollama: how long the model stays loaded, e.g. `30m`, or seconds; negative: for ever. */
   keepAlive?: string | number
+  /** `http`: how the reward server is asked. */
+  shape?: string
   /** Fields added to each request's body as they are, e.g. `reasoning_effort`. */
   extraBody?: Record<string, unknown>
 }
