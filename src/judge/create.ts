@@ -8,7 +8,7 @@ import { ChatPerformer, type ChatSettings } from './chat.js'
 import { CanaryJudge } from './compose/canaries.js'
 import { openComposed } from './compose/create.js'
 import { votesOf, type JudgeSpec } from './compose/options.js'
-import { loadFunction } from './function.js'
+import { FunctionThread } from './functionThread.js'
 import { FunctionJudge } from './functionJudge.js'
 import { Ledger } from './ledger/ledger.js'
 import { checkFields } from './fields.js'
@@ -85,7 +85,8 @@ async function rewardJudge(options: JudgeOptions): Promise<Judge> {
     )
   }
   const template = JSON.stringify(options.onnx?.template ?? '')
-  return new RewardJudge(await openCaller(options), options.provider === 'http' || template.includes('item.'))
+  const wholeItem = options.provider === 'http' || template.includes('item.')
+  return new RewardJudge(await openCaller(options), wholeItem, options.scale)
 }
 
 export async function openCaller(
@@ -224,7 +225,8 @@ async function functionJudge(options: JudgeOptions): Promise<Judge> {
   if (given === undefined) {
     throw new AdjudgeError('JUDGE_INVALID', 'judge: provider function needs `function`: a module file or a function')
   }
-  const judge = typeof given === 'string' ? await loadFunction(given) : given
+  const judge =
+    typeof given === 'string' ? await FunctionThread.open(resolve(given), options.timeout ?? defaults.timeout) : given
   return new FunctionJudge(
     options.name ?? `function:${typeof given === 'string' ? given : given.name}`,
     judge,

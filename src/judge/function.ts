@@ -6,7 +6,7 @@ import { AdjudgeError } from '../errors.js'
 import type { Message } from '../policy/types.js'
 import { imagesOf, textOf } from './content.js'
 import { messageOf } from './retry.js'
-import type { JudgeInput, Verdict } from './types.js'
+import type { JudgeInput, UnscoredReason, Verdict } from './types.js'
 
 /** What a function gets: the last user message, all messages as text, the answer, the data set's other fields. */
 export interface FunctionInput {
@@ -114,6 +114,19 @@ export async function runFunction(
     signal.removeEventListener('abort', stop)
   }
 }
+
+/** The verdict of a function that could not be run to its end. */
+export const unscoredFunction = (input: JudgeInput, reason: UnscoredReason, detail: string): Verdict => ({
+  ...(input.id === undefined ? {} : { id: input.id }),
+  score: null,
+  reason,
+  detail,
+  usage: { inputTokens: 0, outputTokens: 0 },
+  cost: 0,
+  latency: 0,
+  attempts: 1,
+  flags: []
+})
 
 function describe(value: unknown): string {
   if (typeof value === 'number' || value === undefined) return String(value)

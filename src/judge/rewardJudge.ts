@@ -3,8 +3,8 @@ import { BaseJudge } from './baseJudge.js'
 import { visibleAnswer } from './fence.js'
 import { free } from './modes/merge.js'
 import type { Caller } from './pipeline.js'
-import type { Question } from './question.js'
-import type { JudgeInput, JudgeMetrics, ScoreOptions, Verdict } from './types.js'
+import type { Combined, Question } from './question.js'
+import type { JudgeInput, JudgeMetrics, Scale, ScoreOptions, Verdict } from './types.js'
 
 export class RewardJudge extends BaseJudge {
   readonly name: string
@@ -13,7 +13,8 @@ export class RewardJudge extends BaseJudge {
   /** `wholeItem`: whether the data set's other fields are part of what is asked. */
   constructor(
     private readonly caller: Caller,
-    private readonly wholeItem: boolean
+    private readonly wholeItem: boolean,
+    readonly scale?: Scale
   ) {
     super()
     this.name = caller.name
@@ -27,7 +28,7 @@ export class RewardJudge extends BaseJudge {
       const detail = 'the answer is empty or ends inside its reasoning'
       return pipeline.given({ score: null, reason: 'empty_answer', detail, ...free() }, input.id)
     }
-    return pipeline.ask(questionOf(input, this.wholeItem), {
+    return pipeline.ask(questionOf(input, this.wholeItem, this.scale), {
       ...(input.id === undefined ? {} : { id: input.id }),
       ...(options.signal ? { signal: options.signal } : {})
     })
@@ -38,7 +39,18 @@ export class RewardJudge extends BaseJudge {
   }
 }
 
-function questionOf(input: JudgeInput, wholeItem: boolean): Question {
+/** Nothing is clamped: a panel that mixes scales must be able to rely on them. */
+function within(score: number, low: number, high: number): Pick<Combined, 'score' | 'reason' | 'detail'> {
+  if (score >= low && score <= high) return { score }
+  const detail = `the reward is ${score}; expected a number from ${low} to ${high}, the judge's scale`
+  return { score: null, reason: 'out_of_range', detail }
+}
+
+function questionOf(
+  input: JudgeInput,
+  wholeItem: boolean,
+  { low, high }: Scale = { low: -Infinity, high: Infinity }
+): Question {
   const { messages, completion, reference, item } = input
   const beside = {
     ...(reference === undefined ? {} : { reference }),
@@ -46,13 +58,13 @@ function questionOf(input: JudgeInput, wholeItem: boolean): Question {
   }
   return {
     messages: [...messages, { role: 'assistant', content: completion }],
-    fields: [{ name: 'score', kind: 'number', low: -Infinity, high: Infinity, integer: false }],
+    fields: [{ name: 'score', kind: 'number', low, high, integer: false }],
     reasoning: false,
     injected: false,
     material: { messages, completion, ...beside },
     rule: { reward: true, ...beside },
     combine: ({ score }) => ({
-      score: score.value as number,
+      ...within(score.value as number, low, high),
       ...(score.distribution ? { distribution: score.distribution } : {})
     })
   }
