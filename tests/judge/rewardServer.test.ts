@@ -8,7 +8,7 @@ afterEach(() => server.close())
 
 interface Asked {
   path: string
-  body: any
+  body: ReturnType<typeof JSON.parse>
 }
 
 /** A reward server; `answer` gives the JSON, or a status to fail with. */

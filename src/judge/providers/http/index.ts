@@ -11,8 +11,8 @@ import { rewardShapes, shapes, type Rewarded, type RewardShape, type ShapeFormat
 interface Waiting {
   material: Material
   signal: AbortSignal
-  resolve(reply: ProviderReply): void
-  reject(error: unknown): void
+  resolve: (reply: ProviderReply) => void
+  reject: (error: unknown) => void
 }
 
 /** A reward that cannot be used; another try would bring the same. */

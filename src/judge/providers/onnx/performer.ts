@@ -28,8 +28,8 @@ export interface OnnxOptions {
 
 interface Waiting {
   texts: [string, string | null]
-  resolve(result: { logits: Float32Array; tokens: number; truncated: boolean }): void
-  reject(error: unknown): void
+  resolve: (result: { logits: Float32Array; tokens: number; truncated: boolean }) => void
+  reject: (error: unknown) => void
 }
 
 /** Inputs per task of the worker thread: enough for batches of equal length. */
