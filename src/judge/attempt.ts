@@ -4,6 +4,7 @@ import type { Provider, ProviderReply, ProviderRequest } from './providers/provi
 import { classify, type Failure } from './retry.js'
 import type { Place } from './schedule/place.js'
 import type { Ask, Scheduler } from './schedule/scheduler.js'
+import { CallSignal } from './signal.js'
 import type { CallCounters } from './telemetryCounters.js'
 
 export interface AttemptSettings {
@@ -21,7 +22,7 @@ export type Outcome =
 /** A call under way. */
 interface Running {
   place: Place
-  controller: AbortController
+  signal: CallSignal
   result: Promise<{ reply: ProviderReply } | { failure: Failure }>
 }
 
@@ -39,13 +40,13 @@ export class Attempt {
   ) {}
 
   /** Never rejects. The place that comes back is still taken; others are given back. */
-  async run(request: Omit<ProviderRequest, 'signal'>, ask: Ask, place: Place): Promise<Outcome> {
+  async run(request: Unsent, ask: Ask, place: Place): Promise<Outcome> {
     const { timeout, hedge, model } = this.settings
     const { tail } = this.scheduler.model(model)
     tail.sent()
     const limit = setTimeout(() => {
       this.timedOut = true
-      for (const { controller } of this.running) controller.abort(new Error(`no reply within ${timeout} ms`))
+      for (const { signal } of this.running) signal.abort(new Error(`no reply within ${timeout} ms`))
     }, timeout)
     const first = this.send(request, ask, place)
     let slow: NodeJS.Timeout | undefined
@@ -63,17 +64,12 @@ export class Attempt {
   }
 
   /** The second call, as soon as there is a place; none where the first ends before. */
-  private async hedge(
-    request: Omit<ProviderRequest, 'signal'>,
-    ask: Ask,
-    first: Running
-  ): Promise<Running | undefined> {
+  private async hedge(request: Unsent, ask: Ask, first: Running): Promise<Running | undefined> {
     const { tail } = this.scheduler.model(this.settings.model)
     if (!tail.allows(this.settings.hedge)) return undefined
     tail.hedges++
-    const late = new AbortController()
-    void first.result.then(() => late.abort())
-    const signal = AbortSignal.any([ask.signal, late.signal])
+    const signal = new CallSignal(ask.signal)
+    void first.result.then(() => signal.abort(new Error('the first call has ended')))
     const place = await this.placeFor({ ...ask, retry: true, waits: false, signal })
     if (!place || signal.aborted) {
       place?.release()
@@ -109,7 +105,7 @@ export class Attempt {
       if ('reply' in rest) [winner, result, loser] = [loser, rest, winner]
     }
     loser.place.release()
-    loser.controller.abort(new Error('another call was faster'))
+    loser.signal.abort(new Error('another call was faster'))
     return this.outcome(winner, result, true)
   }
 
@@ -122,32 +118,21 @@ export class Attempt {
     return { ...result, place, hedged }
   }
 
-  private send(request: Omit<ProviderRequest, 'signal'>, ask: Ask, place: Place): Running {
-    const controller = new AbortController()
-    const running: Running = { place, controller, result: this.call(request, ask, place, controller) }
+  private send(request: Unsent, ask: Ask, place: Place): Running {
+    const signal = new CallSignal(ask.signal)
+    const running: Running = { place, signal, result: this.call(request, place, signal) }
     this.running.push(running)
     return running
   }
 
   private async call(
-    request: Omit<ProviderRequest, 'signal'>,
-    ask: Ask,
+    request: Unsent,
     place: Place,
-    controller: AbortController
+    signal: CallSignal
   ): Promise<{ reply: ProviderReply } | { failure: Failure }> {
     const startedAt = performance.now()
-    const signal = AbortSignal.any([ask.signal, controller.signal])
-    // A client that does not heed its signal must not hold the verdict.
-    let stop: () => void = () => undefined
-    const aborted = new Promise<never>((_, reject) => {
-      stop = () => reject(signal.reason as Error)
-      signal.addEventListener('abort', stop, { once: true })
-    })
-    aborted.catch(() => undefined)
     try {
-      const call = this.provider.call({ ...request, signal })
-      call.catch(() => undefined)
-      const reply = await Promise.race([call, aborted])
+      const reply = await this.reply(sent(request, signal), signal)
       place.answered(reply.usage, reply.headers)
       this.counters.ended('ok', performance.now() - startedAt)
       return { reply }
@@ -160,7 +145,27 @@ export class Attempt {
       }
       return { failure }
     } finally {
-      signal.removeEventListener('abort', stop)
+      signal.detach()
     }
   }
+
+  /** A client that does not heed its signal must not hold the verdict. */
+  private reply(request: ProviderRequest, signal: CallSignal): Promise<ProviderReply> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error)
+      signal.addEventListener('abort', () => reject(signal.reason as Error))
+      this.provider.call(request).then(resolve, reject)
+    })
+  }
 }
+
+type Unsent = Omit<ProviderRequest, 'signal' | 'stop'>
+
+/** With an AbortSignal only where it is looked at. */
+const sent = (request: Unsent, stop: CallSignal): ProviderRequest => ({
+  ...request,
+  stop,
+  get signal() {
+    return stop.abortSignal
+  }
+})

@@ -13,6 +13,7 @@ import type { Priority } from './schedule/queue.js'
 import type { KeyLimits } from './schedule/keyRates.js'
 import { NotSent, type Scheduler } from './schedule/scheduler.js'
 import { schedulerOf } from './schedule/schedulers.js'
+import { CallSignal, callSignalOf } from './signal.js'
 import { CallCounters } from './telemetryCounters.js'
 import type { JudgeMessage, UnscoredReason, Usage, VerdictFlag } from './types.js'
 
@@ -83,8 +84,7 @@ const mostRounds = 3
 /** One verdict's calls. */
 class Conversation {
   private readonly settings: ChatSettings
-  private readonly deadline = new AbortController()
-  private readonly signal: AbortSignal
+  private readonly signal: CallSignal
   private timer: NodeJS.Timeout | undefined
   private startedAt: number | undefined
   private runningSince: number | undefined
@@ -105,7 +105,7 @@ class Conversation {
     private readonly watch: Watch
   ) {
     this.settings = caller.settings
-    this.signal = callerSignal ? AbortSignal.any([callerSignal, this.deadline.signal]) : this.deadline.signal
+    this.signal = new CallSignal(callerSignal && callSignalOf(callerSignal))
     if (question.injected) this.flags.add('injected')
   }
 
@@ -118,6 +118,7 @@ class Conversation {
       throw error
     } finally {
       clearTimeout(this.timer)
+      this.signal.detach()
     }
   }
 
@@ -221,9 +222,11 @@ class Conversation {
   ): Promise<ProviderReply> {
     const { provider, scheduler, counters, settings } = this.caller
     const { temperature, logProbs } = settings
-    const { fields, reasoning, constant, material } = this.question
+    const { fields, reasoning, constant, material, json } = this.question
     const request = {
       messages,
+      // A question that is asked again is longer.
+      ...(json !== undefined && messages.length === this.question.messages.length ? { json } : {}),
       ...(constant ? { constant } : {}),
       fields,
       ...(material ? { material } : {}),
@@ -308,7 +311,7 @@ class Conversation {
   /** Room in the budgets, where there are some; the place is given back where there is none. */
   private async hold(place: Place, most: Usage): Promise<Held | undefined> {
     try {
-      return await this.watch.reserve?.(most, this.signal)
+      return await this.watch.reserve?.(most, this.signal.abortSignal)
     } catch (error) {
       place.release()
       if (error instanceof BudgetSpent) throw new Stop('budget', error.message)
@@ -324,7 +327,7 @@ class Conversation {
       this.watch.started()
     }
     this.runningSince = now
-    this.timer = setTimeout(() => this.deadline.abort(new Error('deadline')), this.settings.deadline - this.spent)
+    this.timer = setTimeout(() => this.signal.abort(new Error('deadline')), this.settings.deadline - this.spent)
   }
 
   /** The deadline's clock stands while a verdict waits for a place: the queue after an outage must cost no verdicts. */
@@ -349,7 +352,7 @@ class Conversation {
   }
 }
 
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+function sleep(milliseconds: number, signal: CallSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason as Error)
     const abort = (): void => {
@@ -360,6 +363,6 @@ function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
       signal.removeEventListener('abort', abort)
       resolve()
     }, milliseconds)
-    signal.addEventListener('abort', abort, { once: true })
+    signal.addEventListener('abort', abort)
   })
 }

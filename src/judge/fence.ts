@@ -1,5 +1,5 @@
 /** Makes untrusted text harmless inside a prompt: fenced with a nonce, forged markers and hidden characters undone. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 export interface Neutralised {
   text: string
@@ -60,7 +60,11 @@ const verdictMarker =
 const order =
   /\b(?:ignore|disregard|forget|override)\b[^.\n]{0,40}\b(?:rubric|instructions?|criteria|rules|prompt|above)\b|\b(?:give|award|assign|output|return|respond with)\b[^.\n]{0,40}\b(?:highest|maximum|full|perfect|top|best)\b[^.\n]{0,20}\b(?:score|marks?|rating|grade|points)\b/i
 
+/** Printable ASCII without angles and square brackets: nothing in it can be removed or broken. */
+const ordinary = /^[\t\n -;=-Z\\^-~]*$/
+
 export function neutralise(text: string): Neutralised {
+  if (ordinary.test(text)) return { text, injected: verdictMarker.test(text) || order.test(text) }
   const visible = text
     .replace(/\r\n?|[\u2028\u2029]/g, '\n')
     .replace(invisible, '')
@@ -74,9 +78,8 @@ export function neutralise(text: string): Neutralised {
  * that carries its own nonce cannot be found.
  */
 export function nonceOf(texts: string[]): string {
-  const hash = createHash('sha256')
-  for (const text of texts) hash.update(`${text.length}:`).update(text)
-  return hash.digest('hex').slice(0, 16)
+  const all = texts.map((text) => `${text.length}:${text}`).join('')
+  return hash('sha256', all, 'hex').slice(0, 16)
 }
 
 export const fence = (label: string, nonce: string, text: string): string =>

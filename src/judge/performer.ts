@@ -28,6 +28,8 @@ export interface Performer {
   readonly identity: Record<string, unknown>
   /** True where each call is reserved (`Watch.reserve`) before it is sent. */
   readonly reserves?: boolean
+  /** Whether it reads `choicePrompts`, which then belong to the key as well. */
+  readonly choices?: boolean
   perform(question: Question, signal: AbortSignal | undefined, watch: Watch): Promise<Performed>
   close(): Promise<void>
 }

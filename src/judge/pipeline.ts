@@ -1,12 +1,12 @@
 /** Question in, verdict out: ledger, work in flight, combination of the fields, cost, counters. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { reserveAll, type Budget } from './budget.js'
 import type { Ledger } from './ledger/ledger.js'
 import { emptyMetrics } from './metrics.js'
 import { notSent } from './modes/merge.js'
 import type { Performed, Performer } from './performer.js'
 import { costOf, type Price } from './prices.js'
-import { schemaOf, type Question } from './question.js'
+import { messagesJson, schemaOf, type Question } from './question.js'
 import { telemetry } from './telemetry.js'
 import { VerdictCounters } from './telemetryCounters.js'
 import type { JudgeMetrics, UnscoredReason, Usage, Verdict } from './types.js'
@@ -38,6 +38,7 @@ export class Pipeline {
   readonly metrics: JudgeMetrics
   private readonly working: Map<string, Promise<Verdict>>
   private readonly counters: VerdictCounters
+  private last: (Pick<Question, 'fields' | 'reasoning' | 'rule'> & { digest: string }) | undefined
 
   constructor(private readonly options: PipelineOptions) {
     const { name, model, performer } = options
@@ -164,7 +165,7 @@ export class Pipeline {
   private async record(key: string, question: Question, performed: Performed, verdict: Verdict): Promise<void> {
     const { ledger, name, model, performer } = this.options
     if (!ledger || (verdict.score === null && performed.attempts === 0)) return
-    await ledger.append({
+    const record = {
       key,
       at: new Date().toISOString(),
       judge: name,
@@ -173,21 +174,24 @@ export class Pipeline {
       messages: question.messages,
       reply: performed.reply ?? null,
       verdict
-    })
+    }
+    await ledger.append(record, messagesJson(question))
   }
 
   private keyOf(question: Question): string {
-    const { fields, reasoning, rule, messages, choicePrompts } = question
-    const content = {
-      format: 1,
-      identity: this.options.performer.identity,
-      schema: schemaOf(fields, reasoning),
-      fields,
-      rule,
-      messages,
-      choicePrompts: choicePrompts ?? null
-    }
-    return createHash('sha256').update(canonicalJson(content)).digest('hex')
+    const choices = this.options.performer.choices ? JSON.stringify(question.choicePrompts ?? null) : ''
+    return hash('sha256', `${this.constantPart(question)}\n${messagesJson(question)}\n${choices}`, 'hex')
+  }
+
+  /** What the questions of a rubric have in common: judge, fields and rule, hashed once. */
+  private constantPart({ fields, reasoning, rule }: Question): string {
+    const { last } = this
+    if (last?.fields === fields && last.reasoning === reasoning && last.rule === rule) return last.digest
+    const identity = this.options.performer.identity
+    const content = { format: 2, identity, schema: schemaOf(fields, reasoning), fields, rule }
+    const digest = hash('sha256', canonicalJson(content), 'hex')
+    this.last = { fields, reasoning, rule, digest }
+    return digest
   }
 }
 

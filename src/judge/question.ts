@@ -21,6 +21,8 @@ export type Answers = Record<string, FieldAnswer>
 export interface Question {
   /** System (optional) and user messages, rendered and fenced. */
   messages: JudgeMessage[]
+  /** The same as JSON, where it is already written: `messagesJson` writes it once. */
+  json?: string
   fields: Field[]
   /** Whether a `reasoning` text goes before the fields. */
   reasoning: boolean
@@ -64,6 +66,11 @@ export interface Combined {
   label?: string
 }
 
+/** `[{"role":…,"content":…},…]`, in this order: what goes into key, request and ledger. */
+export function messagesJson(question: Question): string {
+  return (question.json ??= JSON.stringify(question.messages.map(({ role, content }) => ({ role, content }))))
+}
+
 /** The strings that stand for a field's values in a closed choice, or undefined where there are too many. */
 export function choicesOf(field: Field): { label: string; value: FieldValue }[] | undefined {
   if (field.kind === 'boolean')
@@ -77,8 +84,16 @@ export function choicesOf(field: Field): { label: string; value: FieldValue }[] 
   return Array.from({ length: count }, (_, index) => ({ label: String(field.low + index), value: field.low + index }))
 }
 
-/** A strict JSON schema for the fields, in the form that all providers take. */
+const schemas = new WeakMap<Field[], Partial<Record<'none' | 'before', Record<string, unknown>>>>()
+
+/** A strict JSON schema for the fields, in the form that all providers take; the same object for the same fields. */
 export function schemaOf(fields: Field[], reasoning: boolean): Record<string, unknown> {
+  let known = schemas.get(fields)
+  if (!known) schemas.set(fields, (known = {}))
+  return (known[reasoning ? 'before' : 'none'] ??= makeSchema(fields, reasoning))
+}
+
+function makeSchema(fields: Field[], reasoning: boolean): Record<string, unknown> {
   const properties: Record<string, unknown> = {}
   if (reasoning) properties.reasoning = { type: 'string', description: 'A short reasoning that leads to the score.' }
   for (const field of fields) {

@@ -34,7 +34,7 @@ export interface LedgerStats {
 }
 
 /** The verdicts, where the format is one that this adjudge reads. */
-function readyDatabase(root: RootDatabase, path: string): Database<LedgerRecord, string> {
+function readyDatabase(root: RootDatabase, path: string): Database<string, string> {
   const meta = root.openDB<number, string>({ name: 'meta', encoding: 'json' })
   const format = meta.get('format')
   if (format !== undefined && format > ledgerFormat) {
@@ -44,7 +44,11 @@ function readyDatabase(root: RootDatabase, path: string): Database<LedgerRecord,
     )
   }
   if (format === undefined) meta.putSync('format', ledgerFormat)
-  return root.openDB<LedgerRecord, string>({ name: 'verdicts', encoding: 'json' })
+  return root.openDB<string, string>({ name: 'verdicts', encoding: 'string' })
+}
+
+function recordText({ messages: _, ...record }: LedgerRecord, messages: string): string {
+  return `{"messages":${messages},${JSON.stringify(record).slice(1)}`
 }
 
 const openLedgers = new Map<string, { ledger: Ledger; users: number }>()
@@ -56,8 +60,8 @@ export class Ledger {
   private constructor(
     readonly path: string,
     private readonly root: RootDatabase,
-    private readonly verdicts: Database<LedgerRecord, string>,
-    private readonly failures: Database<LedgerRecord, string>
+    private readonly verdicts: Database<string, string>,
+    private readonly failures: Database<string, string>
   ) {}
 
   /**
@@ -80,7 +84,7 @@ export class Ledger {
         folder,
         root,
         readyDatabase(root, path),
-        root.openDB<LedgerRecord, string>({ name: 'failures', encoding: 'json' })
+        root.openDB<string, string>({ name: 'failures', encoding: 'string' })
       )
       openLedgers.set(folder, { ledger, users: 1 })
       return ledger
@@ -97,14 +101,19 @@ export class Ledger {
 
   /** The scored verdict of a key, if there is one. */
   get(key: string): LedgerRecord | undefined {
-    return this.verdicts.get(key)
+    const text = this.verdicts.get(key)
+    return text === undefined ? undefined : (JSON.parse(text) as LedgerRecord)
   }
 
-  /** Resolves when the record is on the disk (LMDB commits with fsync; appends that wait together share one). Throws LEDGER_WRITE. */
-  async append(record: LedgerRecord): Promise<void> {
+  /**
+   * Resolves when the record is on the disk (LMDB commits with fsync; appends that wait together share one). Throws
+   * LEDGER_WRITE. `messages`: the record's, where they are written as JSON already.
+   */
+  async append(record: LedgerRecord, messages?: string): Promise<void> {
+    const text = messages === undefined ? JSON.stringify(record) : recordText(record, messages)
     try {
-      if (record.verdict.score === null) await this.failures.put(`${record.key}:${record.at}:${randomUUID()}`, record)
-      else await this.verdicts.put(record.key, record)
+      if (record.verdict.score === null) await this.failures.put(`${record.key}:${record.at}:${randomUUID()}`, text)
+      else await this.verdicts.put(record.key, text)
     } catch (cause) {
       throw new AdjudgeError(
         'LEDGER_WRITE',
@@ -116,7 +125,9 @@ export class Ledger {
 
   /** All records by key: the scored verdicts, or the failures. */
   *list(kind: 'verdicts' | 'failures' = 'verdicts'): Generator<LedgerRecord> {
-    for (const { value } of (kind === 'verdicts' ? this.verdicts : this.failures).getRange()) yield value
+    for (const { value } of (kind === 'verdicts' ? this.verdicts : this.failures).getRange()) {
+      yield JSON.parse(value) as LedgerRecord
+    }
   }
 
   /** Counts over the whole ledger (reads it through). */

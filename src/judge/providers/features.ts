@@ -9,6 +9,11 @@ export class Features<Name extends string = string> {
   /** `patterns`: what a refusal says; the first that matches and is still on is turned off. */
   constructor(private readonly patterns: Partial<Record<Name, RegExp>>) {}
 
+  /** How many parts are turned off: where it did not change, requests have the same parts. */
+  get refused(): number {
+    return this.off.size
+  }
+
   has(name: Name): boolean {
     return !this.off.has(name)
   }

@@ -103,6 +103,7 @@ class Batcher {
 
 export class NativePerformer implements Performer {
   readonly identity: Record<string, unknown>
+  readonly choices = true
   private readonly batcher: Batcher
   private readonly prefixes: NativePrefixes | undefined
 

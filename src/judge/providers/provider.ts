@@ -1,5 +1,6 @@
 /** The small interface behind which every judge provider lives. */
 import type { Answers, Field, Material } from '../question.js'
+import type { Abortable } from '../signal.js'
 import type { ReplyHeaders } from '../transport/headers.js'
 import type { JudgeMessage, Usage } from '../types.js'
 
@@ -7,6 +8,8 @@ export type { ReplyHeaders }
 
 export interface ProviderRequest {
   messages: JudgeMessage[]
+  /** `[{"role":…,"content":…},…]`, where it is already written. */
+  json?: string
   /** How the messages of all requests of this judge begin, where that is known: providers may keep it. */
   constant?: JudgeMessage[]
   /** The values that the reply must give, for providers that ask for them one by one. */
@@ -21,6 +24,8 @@ export interface ProviderRequest {
   temperature: number
   seed: number
   signal: AbortSignal
+  /** The same, cheaper: `signal` is only made where it is looked at. */
+  stop?: Abortable
 }
 
 /** One token of a reply with the most probable tokens at its place (natural log-probs). */

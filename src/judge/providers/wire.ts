@@ -37,7 +37,7 @@ export function providerOver(format: WireFormat, concurrency = 8): Provider {
   const { name, baseURL, headers, secrets, features } = format
   const client = new HttpClient({ baseURL, headers, secrets, connections: concurrency + Math.ceil(concurrency / 8) })
   const once = async (request: ProviderRequest): Promise<ProviderReply> => {
-    const reply = await client.send({ ...format.request(request), signal: request.signal })
+    const reply = await client.send({ ...format.request(request), signal: request.stop ?? request.signal })
     const value = format.parse ? format.parse(reply.text) : (JSON.parse(reply.text) as unknown)
     const error = errorWithin(value, reply.headers)
     if (error) throw error
@@ -50,11 +50,15 @@ export function providerOver(format: WireFormat, concurrency = 8): Provider {
     limitKey: limitKeyOf(name, baseURL, secrets[0]),
     ...(format.ownServer ? { baseURL } : {}),
     call: async (given) => {
-      const request = hasImages(given.messages) ? { ...given, messages: await loadImages(given.messages) } : given
+      const request = hasImages(given.messages) ? await withImages(given) : given
       return features ? features.negotiate(() => once(request)) : once(request)
     },
     close: () => client.close()
   }
+}
+
+async function withImages({ json: _, ...request }: ProviderRequest): Promise<ProviderRequest> {
+  return { ...request, messages: await loadImages(request.messages) }
 }
 
 /** Names server and key without telling the key. */

@@ -1,6 +1,7 @@
 /** Decides when a call may go. */
 import type { ReplyHeaders } from '../providers/provider.js'
 import type { Failure } from '../retry.js'
+import type { Abortable } from '../signal.js'
 import { telemetry } from '../telemetry.js'
 import type { UnscoredReason, Usage } from '../types.js'
 import { AllowanceWatch } from './allowance.js'
@@ -23,7 +24,7 @@ export interface Ask extends Omit<Waiting, 'gone' | 'order'> {
   patience: number
   /** Whether it waits where the server does not answer; otherwise it ends at once (there is somebody else to ask). */
   waits: boolean
-  signal: AbortSignal
+  signal: Abortable
 }
 
 /** Why a call did not get to go. */
@@ -91,7 +92,7 @@ export class Scheduler implements PlaceOwner {
 
   /** Waits for a place. Rejects with the signal's reason, or with NotSent. */
   acquire(ask: Ask): Place | Promise<Place> {
-    ask.signal.throwIfAborted()
+    if (ask.signal.aborted) throw ask.signal.reason as Error
     const now = this.clock.now()
     const refusal = this.refusal(ask, now)
     if (refusal) throw refusal

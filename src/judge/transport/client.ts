@@ -1,5 +1,6 @@
 /** A server's address with its headers and keys. Keys are cut from everything that comes back. */
 import { AdjudgeError } from '../../errors.js'
+import type { Abortable } from '../signal.js'
 import { excerpt, explainValue, HttpError } from './errors.js'
 import { exchange, type Reply } from './exchange.js'
 import type { ReplyHeaders } from './headers.js'
@@ -21,7 +22,7 @@ export interface Call {
   method?: 'GET' | 'POST' | 'DELETE'
   headers?: Record<string, string>
   body?: string
-  signal?: AbortSignal
+  signal?: Abortable
 }
 
 export class HttpClient {

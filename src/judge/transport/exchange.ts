@@ -2,6 +2,7 @@
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import type { Dispatcher } from 'undici'
+import type { Abortable } from '../signal.js'
 import { TransportError } from './errors.js'
 import { HeaderRecord, type ReplyHeaders } from './headers.js'
 
@@ -11,7 +12,7 @@ export interface Exchange {
   method: 'GET' | 'POST' | 'DELETE'
   headers: Record<string, string>
   body?: string
-  signal?: AbortSignal
+  signal?: Abortable
 }
 
 export interface Reply {
@@ -50,7 +51,7 @@ class Gatherer implements Dispatcher.DispatchHandler {
   constructor(
     private readonly resolve: (reply: Reply) => void,
     private readonly reject: (error: Error) => void,
-    private readonly signal: AbortSignal | undefined,
+    private readonly signal: Abortable | undefined,
     private readonly sink: ((chunk: Buffer) => void) | undefined
   ) {
     if (!signal) return

@@ -63,21 +63,43 @@ export function chatFormat(wire: ChatWire): WireFormat {
     )
   )
 
-  const bodyFor = (request: ProviderRequest): object => {
+  /** All but model and messages. */
+  const restFor = (request: ProviderRequest): object => {
     const form = structured.find((name) => features.has(name))
-    const body: ChatCompletionCreateParamsNonStreaming = {
-      model,
-      messages: request.messages.map(messageOf),
+    return {
       ...(features.has('temperature') ? { temperature: request.temperature } : {}),
       ...(features.has('seed') ? { [dialect.seed]: request.seed } : {}),
       [features.has('limit') ? limit : otherLimit]: request.maxTokens,
       ...(request.logProbs && topLogProbs > 0 && features.has('logprobs')
         ? { logprobs: true, top_logprobs: topLogProbs }
         : {}),
-      ...(form ? forms[form](request.schema) : {})
+      ...(form ? forms[form](request.schema) : {}),
+      ...extraBody
     }
-    return { ...body, ...extraBody }
   }
+  const bodyFor = (request: ProviderRequest): object => ({
+    model,
+    messages: request.messages.map(messageOf),
+    ...restFor(request)
+  })
+
+  // The rest is the same for all questions of a rubric: written once.
+  const start = `{"model":${JSON.stringify(model)},"messages":`
+  const plain = !extraBody || (!('model' in extraBody) && !('messages' in extraBody))
+  let last: (Rest & { refused: number; end: string }) | undefined
+  const endFor = (request: ProviderRequest): string => {
+    if (last?.refused !== features.refused || !sameRest(last, request)) {
+      const rest = JSON.stringify(restFor(request))
+      const { schema, maxTokens, temperature, seed, logProbs } = request
+      const end = rest === '{}' ? '}' : `,${rest.slice(1)}`
+      last = { schema, maxTokens, temperature, seed, logProbs, refused: features.refused, end }
+    }
+    return last.end
+  }
+  const textFor = (request: ProviderRequest): string =>
+    plain && request.json !== undefined && request.messages.every(isPlain)
+      ? start + request.json + endFor(request)
+      : JSON.stringify(bodyFor(request))
 
   return {
     name: wire.name,
@@ -86,10 +108,22 @@ export function chatFormat(wire: ChatWire): WireFormat {
     headers: wire.headers,
     secrets: wire.secrets,
     features,
-    request: (request) => ({ path: wire.path ?? '/chat/completions', body: JSON.stringify(bodyFor(request)) }),
+    request: (request) => ({ path: wire.path ?? '/chat/completions', body: textFor(request) }),
     read: (reply) => readCompletion(reply as Partial<ChatCompletion> | null)
   }
 }
+
+const isPlain = ({ role, content }: JudgeMessage): boolean => role !== 'tool' && typeof content === 'string'
+
+/** What a request's body holds beside model and messages. */
+type Rest = Pick<ProviderRequest, 'schema' | 'maxTokens' | 'temperature' | 'seed' | 'logProbs'>
+
+const sameRest = (a: Rest, b: Rest): boolean =>
+  a.schema === b.schema &&
+  a.maxTokens === b.maxTokens &&
+  a.temperature === b.temperature &&
+  a.seed === b.seed &&
+  a.logProbs === b.logProbs
 
 const forms: Record<StructuredForm, (schema: Record<string, unknown>) => object> = {
   json_schema: (schema) => ({
