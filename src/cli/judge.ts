@@ -1,127 +1,255 @@
 /** `adjudge judge`: grades answers that are already there. Verdicts are kept in a ledger, so a second run goes on. */
-import { Command } from 'commander'
-import { Dataset, type DataItem } from '../data/index.js'
+import { Command, Option } from 'commander'
+import { answerGroups, AnswerReader, readRows, standardInput, type GivenAnswer } from '../data/index.js'
 import { AdjudgeError } from '../errors.js'
-import type { JudgeInput, Verdict } from '../judge/index.js'
-import { scoreInOrder } from '../judge/stream.js'
-import { JsonlWriter } from '../train/files.js'
+import { VerdictSummary, type Verdict } from '../judge/index.js'
+import { scoreAsCompleted, scoreInOrder } from '../judge/stream.js'
+import { writeAtomic } from '../train/files.js'
 import { recordFormat, verdictRecord } from '../train/records.js'
-import { countReasons, summarize } from '../train/statistics.js'
-import { onInterrupt } from './interrupt.js'
-import { positiveInteger } from './numbers.js'
+import { addAnswerFields, begun, fieldsFrom, flagOf, sayFields, type AnswerFlags } from './answers.js'
+import { errorColors } from './colors.js'
+import { sayEstimate } from './dryRun.js'
+import { Exit, exitCodes } from './exit.js'
+import { commandLine, onInterrupt, Stopped } from './interrupt.js'
+import { addMetricsOptions, startMetrics, type MetricsFlags } from './metrics.js'
+import { finiteNumber, positiveInteger, share } from './numbers.js'
+import { openOutput, toStandardOutput } from './output.js'
+import { Pace } from './pace.js'
 import { startProgress } from './progress.js'
-import { addScorerOptions, openScorer, type ScorerOptions } from './scorer.js'
+import { addScorerOptions, judgeFrom, openScorer, type ScorerOptions } from './scorer.js'
+import { percent, shown, summaryLines } from './summary.js'
 
-interface JudgeCommandOptions extends ScorerOptions {
+interface JudgeCommandOptions extends ScorerOptions, AnswerFlags, MetricsFlags {
   out?: string
   ledger?: string
-  answer: string
   limit?: number
+  order: 'input' | 'completed'
+  summary?: string
+  minScore?: number
+  maxUnscored?: number
+  dryRun?: boolean
 }
 
 export const judgeCommand = (): Command =>
-  addScorerOptions(
-    new Command('judge')
-      .description('grade given answers, and say mean, standard error and what stayed unscored')
-      .argument('<answers>', 'JSONL or CSV: messages or prompt, and the answer to grade')
+  addMetricsOptions(
+    addAnswerFields(
+      addScorerOptions(
+        new Command('judge')
+          .description('grade given answers, and say mean, interval, spread and what stayed unscored')
+          .argument('<answers>', 'JSONL, CSV or Parquet, or - for standard input: a prompt or messages, and the answer')
+      )
+    )
+      .option(
+        '--out <file>',
+        'answers and verdicts as JSONL, or - for standard output; default: <answers>.verdicts.jsonl'
+      )
+      .addOption(new Option('--order <name>', 'of the verdicts').choices(['input', 'completed']).default('input'))
+      .option('--ledger <folder>', 'where verdicts are kept and found again; default: <out>.ledger')
+      .option('--limit <n>', 'only the first n answers', positiveInteger)
+      .option('--summary <file>', 'the summary as JSON')
+      .option('--min-score <x>', 'exit with 3 where the mean is below', finiteNumber)
+      .option('--max-unscored <share>', 'exit with 3 where more is unscored, for example 0.01 or 1%', share)
+      .option('--dry-run', 'ask nothing; say what it would cost')
   )
-    .option('--answer <field>', 'the field that holds the answer; else the last assistant turn', 'completion')
-    .option('--out <file>', 'answers and verdicts as JSONL, ready to learn from; default: <answers>.verdicts.jsonl')
-    .option('--ledger <folder>', 'where verdicts are kept and found again; default: <out>.ledger')
-    .option('--limit <n>', 'only the first n answers', positiveInteger)
+    .addHelpText('after', examples)
     .action(judgeAnswers)
 
-async function judgeAnswers(file: string, options: JudgeCommandOptions): Promise<void> {
-  const out = options.out ?? `${file.replace(/\.(jsonl|ndjson|json|csv)$/i, '')}.verdicts.jsonl`
-  await using data = await Dataset.open(file, { images: true })
-  const total = Math.min(options.limit ?? Infinity, data.length)
-  const scorer = await openScorer(options, options.ledger ?? `${out}.ledger`)
-  const progress = startProgress(total, 'answers')
-  const writer = await JsonlWriter.open(out)
-  const verdicts: Verdict[] = []
-  let sum = 0
-  let scored = 0
-  using interrupt = onInterrupt('ends after the verdicts in flight')
+const examples = `
+Examples:
+  adjudge judge answers.jsonl --rubric rubric.yaml --model gpt-5-mini
+  adjudge judge answers.parquet --prompt question --answer reply --judge judge.yaml --dry-run
+  adjudge judge answers.csv --grader grader.yaml --summary summary.json --min-score 0.8 --max-unscored 1%
+  generate | adjudge judge - --rubric rubric.yaml --provider native --model models/smollm2 --out - | jq .score
+
+The same command goes on where it was stopped: verdicts are in the ledger, and nothing is asked twice.
+Exit codes: 0 done, 1 failed (also where nothing is scored), 2 wrong usage, 3 --min-score or --max-unscored is not
+met, 4 a budget is reached, 130 stopped by Ctrl-C.
+`
+
+async function judgeAnswers(file: string, options: JudgeCommandOptions, command: Command): Promise<void> {
+  const { out, ledger } = placesOf(file, options)
+  const rows = await begun(readRows(file, options.format ? { format: options.format } : {}))
+  const named = fieldsFrom(options)
+  const reader = new AnswerReader(named, flagOf)
+  if (options.dryRun) {
+    const given = judgeFrom(options)
+    await sayEstimate(given, limited(answerGroups(rows, reader, true), options.limit))
+    return
+  }
+  const scorer = await openScorer(options, ledger)
+  const say = toStandardOutput(out) ? console.error : console.log
+  const summary = new VerdictSummary(scorer.scale)
+  const started = performance.now()
+  let stoppedBy: 'signal' | 'budget' | undefined
+  let firstDetail: string | undefined
   try {
-    const inputs = judgeInputs(file, data.items(total), options.answer)
-    const judge = async (input: JudgeInput): Promise<{ input: JudgeInput; verdict: Verdict }> => ({
-      input,
-      verdict: await scorer.score(input, interrupt.signal)
-    })
-    for await (const { input, verdict } of scoreInOrder(inputs, judge, scorer.window)) {
-      if (interrupt.signal.aborted) break
-      const { id, messages, completion, item } = input
-      // With what was judged, so that a run can learn from the file (data.completions: given).
-      const { finish_reason: reason } = item ?? {}
-      const judged = { id, messages, completion, ...(typeof reason === 'string' ? { finish_reason: reason } : {}) }
-      await writer.write({ format: recordFormat, ...judged, ...verdictRecord(verdict) })
-      verdicts.push(verdict)
-      sum += verdict.score ?? 0
-      if (verdict.score !== null) scored++
-      const mean = scored === 0 ? null : sum / scored
-      progress.update(verdicts.length, `mean ${shown(mean)}, ${verdicts.length - scored} unscored`)
-    }
-    if (interrupt.signal.aborted) {
-      throw new AdjudgeError(
-        'CANCELLED',
-        'stopped; what was judged is in the ledger: the same command goes on from there'
+    const metrics = await startMetrics(options)
+    const writer = await openOutput(out)
+    const progress = startProgress(null, 'answers')
+    const pace = new Pace()
+    using interrupt = onInterrupt('gives up the verdicts in flight and ends')
+    try {
+      const groups = limited(answerGroups(rows, reader, scorer.together), options.limit)
+      const results = (options.order === 'completed' ? scoreAsCompleted : scoreInOrder)(
+        groups,
+        async (answers: GivenAnswer[]) => ({
+          answers,
+          verdicts:
+            answers.length === 1
+              ? [await scorer.score(answers[0].input, interrupt.signal)]
+              : await scorer.scoreGroup(
+                  answers.map(({ input }) => input),
+                  interrupt.signal
+                )
+        }),
+        scorer.window
       )
+      let fieldsSaid = false
+      for await (const { answers, verdicts } of results) {
+        if (!fieldsSaid) sayFields(reader.found, named)
+        fieldsSaid = true
+        if (interrupt.signal.aborted) stoppedBy = 'signal'
+        else if (verdicts.some(({ reason }) => reason === 'budget')) stoppedBy = 'budget'
+        if (stoppedBy) {
+          firstDetail = verdicts.find(({ reason }) => reason === stoppedBy)?.detail
+          break
+        }
+        for (const [index, verdict] of verdicts.entries()) {
+          await writer.write(recordOf(answers[index], verdict, options.order === 'completed'))
+          firstDetail ??= verdict.score === null ? verdict.detail : undefined
+        }
+        summary.add(verdicts)
+        const done = doneOf(answers, summary.total, options.limit)
+        progress.update(summary.total, noteOf(summary, pace.note(summary.total, done)), done)
+      }
+      if (stoppedBy) await writer.abandon()
+      else await writer.finish()
+    } catch (error) {
+      await writer.abandon().catch(() => undefined)
+      throw error
+    } finally {
+      progress.stop()
+      await metrics.close()
     }
-    await writer.finish()
-  } catch (error) {
-    await writer.abandon().catch(() => undefined)
-    throw error
   } finally {
-    progress.stop()
     await scorer.close()
   }
-  report(scorer.name, verdicts, out)
+  if (stoppedBy) sayStopped(stoppedBy, summary.total, firstDetail, judgeLedger(options, ledger), command)
+  const record = summary.record()
+  for (const line of summaryLines(scorer.name, record)) say(line)
+  if (!toStandardOutput(out)) say(`verdicts: ${out}`)
+  const { minScore, maxUnscored } = options
+  const missed = missedGates(record, minScore, maxUnscored)
+  if (options.summary !== undefined) {
+    const gates = {
+      ...(minScore === undefined ? {} : { min_score: minScore }),
+      ...(maxUnscored === undefined ? {} : { max_unscored: maxUnscored }),
+      passed: missed.length === 0 && record.scored > 0
+    }
+    const seconds = (performance.now() - started) / 1000
+    const content = { format: recordFormat, judge: scorer.name, answers_file: file, verdicts_file: out, seconds, gates }
+    await writeAtomic(options.summary, JSON.stringify({ ...content, ...record }, null, 2) + '\n')
+  }
+  if (record.scored === 0) {
+    throw new AdjudgeError('ALL_UNSCORED', `no answer has a score; the first one says: ${firstDetail ?? 'no detail'}`)
+  }
+  for (const line of missed) console.error(errorColors.red(line))
+  if (missed.length > 0) throw new Exit(exitCodes.gate)
 }
 
-async function* judgeInputs(file: string, items: AsyncIterable<DataItem>, field: string): AsyncGenerator<JudgeInput> {
-  for await (const { id, line, messages: texts, seen: messages = texts, item, reference } of items) {
-    const { [field]: answer, ...rest } = item
-    const last = texts.at(-1)!
-    const fromTurn = answer === undefined && last.role === 'assistant'
-    const completion = fromTurn ? last.content : answer
-    if (typeof completion !== 'string') {
-      const found = completion === undefined ? 'missing' : 'no text'
-      throw new AdjudgeError(
-        'DATA_INVALID',
-        `${file}:${line}: field ${field} is ${found}; expected the answer (--answer names another field)`
-      )
-    }
-    yield {
-      id,
-      messages: fromTurn ? messages.slice(0, -1) : messages,
-      completion,
-      item: rest,
-      ...(reference === undefined ? {} : { reference })
-    }
+/** Standard input has no place beside it for a ledger, and gives its verdicts to standard output. */
+function placesOf(file: string, options: JudgeCommandOptions): { out: string; ledger?: string } {
+  const base = file.replace(/\.(jsonl|ndjson|json|csv|parquet)$/i, '')
+  const out = options.out ?? (file === standardInput ? standardInput : `${base}.verdicts.jsonl`)
+  const beside = toStandardOutput(out) ? (file === standardInput ? undefined : `${base}.verdicts.jsonl`) : out
+  return { out, ...(beside === undefined ? {} : { ledger: `${beside}.ledger` }) }
+}
+
+/** Where verdicts are kept; undefined where they are not. */
+function judgeLedger(options: JudgeCommandOptions, ledger: string | undefined): string | undefined {
+  const kept = options.grader === undefined ? judgeFrom(options, ledger)?.ledger : ledger
+  return typeof kept === 'string' ? kept : undefined
+}
+
+/** The first `most` answers; a group is cut where they end. */
+async function* limited(groups: AsyncIterable<GivenAnswer[]>, most = Infinity): AsyncGenerator<GivenAnswer[]> {
+  let left = most
+  for await (const group of groups) {
+    const taken = group.slice(0, left)
+    left -= taken.length
+    yield taken.length === group.length || taken.length < 2
+      ? taken
+      : taken.map((one) => ({ ...one, input: { ...one.input, group: { ...one.input.group!, size: taken.length } } }))
+    if (left <= 0) return
   }
 }
 
-const shown = (value: number | null): string => (value === null ? 'none' : value.toFixed(3))
+/** With what was judged, so that a run can learn from the file (data.completions: given). */
+function recordOf({ row, input }: GivenAnswer, verdict: Verdict, placed: boolean): object {
+  const { id, messages, completion, item, reference, group } = input
+  const { finish_reason: reason } = item ?? {}
+  return {
+    format: recordFormat,
+    id,
+    ...(placed ? { index: row.index } : {}),
+    ...(group ? { group: group.id } : {}),
+    messages,
+    completion,
+    ...(reference === undefined ? {} : { reference }),
+    ...(typeof reason === 'string' ? { finish_reason: reason } : {}),
+    ...verdictRecord(verdict)
+  }
+}
 
-/** Throws ALL_UNSCORED where no answer has a score: the command then fails, though the file tells why. */
-function report(name: string, verdicts: Verdict[], out: string): void {
-  const { items, scored, unscored, mean, standardError } = summarize(verdicts.map(({ score }) => score))
-  const error = standardError === null ? '' : ` ± ${standardError.toFixed(3)} (standard error)`
-  console.log(`${name}: mean ${shown(mean)}${error}, ${scored} of ${items} scored`)
-  if (unscored > 0) {
-    const reasons = countReasons(verdicts).map(([reason, count]) => `${reason} ${count}`)
-    console.log(`unscored ${unscored}: ${reasons.join(', ')}`)
+/** How much is done, in [0, 1]; null where nobody knows. */
+function doneOf(answers: readonly GivenAnswer[], count: number, limit: number | undefined): number | null {
+  const read = answers.at(-1)?.row.share ?? null
+  return limit === undefined ? read : Math.max(read ?? 0, count / limit)
+}
+
+function noteOf(summary: VerdictSummary, pace: string): string {
+  const { cost } = summary
+  return [
+    ...(pace === '' ? [] : [pace]),
+    `mean ${shown(summary.mean)}`,
+    `${summary.unscored} unscored`,
+    ...(cost === null || cost === 0 ? [] : [`$${cost.toFixed(4)}`])
+  ].join(', ')
+}
+
+function sayStopped(
+  why: 'signal' | 'budget',
+  count: number,
+  detail: string | undefined,
+  ledger: string | undefined,
+  command: Command
+): never {
+  const kept =
+    ledger === undefined
+      ? 'nothing was kept (--ledger keeps verdicts); the same command begins anew:'
+      : `what was judged is in the ledger ${ledger}; the same command goes on from there:`
+  const what =
+    why === 'budget'
+      ? `the budget is reached after ${count} answers: ${detail ?? ''}`
+      : `stopped after ${count} answers`
+  console.error(`${what}\n${kept}\n  ${commandLine(command)}`)
+  if (why === 'budget') throw new Exit(exitCodes.budget)
+  throw new Stopped()
+}
+
+function missedGates(
+  { mean, unscored, answers }: { mean: number | null; unscored: number; answers: number },
+  minScore: number | undefined,
+  maxUnscored: number | undefined
+): string[] {
+  const missed: string[] = []
+  if (minScore !== undefined && mean !== null && mean < minScore) {
+    missed.push(`--min-score ${minScore}: the mean is ${shown(mean)}`)
   }
-  const calls = verdicts.filter(({ flags, attempts }) => attempts > 0 && !flags.includes('cached'))
-  const tokens = calls.reduce((sum, { usage }) => sum + usage.inputTokens + usage.outputTokens, 0)
-  const cost = calls.some((verdict) => verdict.cost === null)
-    ? 'unknown cost'
-    : `$${calls.reduce((sum, verdict) => sum + verdict.cost!, 0).toFixed(4)}`
-  const cached = verdicts.filter(({ flags }) => flags.includes('cached')).length
-  console.log(`judged ${calls.length}, from the ledger ${cached}; ${tokens} tokens, ${cost}`)
-  console.log(`verdicts: ${out}`)
-  if (scored === 0) {
-    const first = verdicts.find(({ detail }) => detail !== undefined)?.detail ?? 'no detail'
-    throw new AdjudgeError('ALL_UNSCORED', `no answer has a score; the first one says: ${first}`)
+  if (maxUnscored !== undefined && unscored > maxUnscored * answers) {
+    missed.push(
+      `--max-unscored ${percent(maxUnscored)}: ${unscored} of ${answers} are unscored (${percent(unscored / answers)})`
+    )
   }
+  return missed
 }

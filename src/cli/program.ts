@@ -6,16 +6,20 @@ import { packageRoot } from '../binding/load.js'
 import { isAdjudgeError } from '../errors.js'
 import { errorColors } from './colors.js'
 import { buildCommand } from './build.js'
+import { compareCommand } from './compare.js'
 import { doctorCommand } from './doctor.js'
 import { evalCommand } from './eval.js'
 import { generateCommand } from './generate.js'
-import { Stopped } from './interrupt.js'
+import { Exit } from './exit.js'
 import { judgeCommand } from './judge.js'
 import { mergeCommand } from './merge.js'
 import { trainCommand } from './train.js'
 import { quickstartCommand } from './quickstart.js'
 
-/** Runs one command and resolves with its exit code: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C. */
+/**
+ * Runs one command and resolves with its exit code: 0 done, 1 failed, 2 wrong usage, 3 a limit given for CI is not met,
+ * 4 a budget is reached, 130 stopped by Ctrl-C.
+ */
 export async function run(args: string[]): Promise<number> {
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }
   const program = new Command('adjudge')
@@ -30,6 +34,7 @@ export async function run(args: string[]): Promise<number> {
     evalCommand(),
     mergeCommand(),
     judgeCommand(),
+    compareCommand(),
     doctorCommand(),
     buildCommand()
   ]) {
@@ -39,7 +44,7 @@ export async function run(args: string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' })
     return 0
   } catch (error) {
-    if (error instanceof Stopped) return 130
+    if (error instanceof Exit) return error.exitCode
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     if (!isAdjudgeError(error)) {
       console.error(errorColors.red('adjudge: a defect in adjudge itself (INTERNAL)'), error)

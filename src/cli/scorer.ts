@@ -4,105 +4,155 @@ import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { parse } from 'yaml'
 import { AdjudgeError } from '../errors.js'
-import { createGrader, type GraderSpec, type GraderVerdict } from '../graders/index.js'
+import { createGrader, type GraderSpec } from '../graders/index.js'
 import {
   createJudge,
+  loadJudge,
   probeProvider,
   providerNames,
-  rewardProviders,
-  rewardShapes,
   serverPresetNames,
+  type Judge,
   type JudgeInput,
   type JudgeOptions,
+  type JudgeSpec,
   type ProviderName,
-  type RewardShape,
+  type Scale,
   type ServerPresetName,
-  type Transport,
   type Verdict
 } from '../judge/index.js'
 import { secretNamed } from '../judge/secrets.js'
 import { errorColors } from './colors.js'
 import { positiveInteger } from './numbers.js'
 
-export interface ScorerOptions {
+export interface JudgeFlags {
   rubric?: string
-  grader?: string
+  judge?: string
   function?: string
-  provider: string
+  provider?: string
   model?: string
   preset?: string
-  transport?: string
   baseUrl?: string
-  shape?: string
   apiKeyEnv?: string
   concurrency?: number
 }
 
+export interface ScorerOptions extends JudgeFlags {
+  grader?: string
+}
+
 export interface Scorer {
   readonly name: string
-  readonly window?: number | undefined
-  score(input: JudgeInput, signal: AbortSignal): Promise<Verdict | GraderVerdict>
+  readonly scale?: Scale
+  /** True where a verdict depends on the other answers to the prompt. */
+  readonly together: boolean
+  /** How many prompts are worked on at once, where that is more than usual. */
+  readonly window?: number
+  score(input: JudgeInput, signal: AbortSignal): Promise<Verdict>
+  /** All answers to one prompt. */
+  scoreGroup(inputs: readonly JudgeInput[], signal: AbortSignal): Promise<Verdict[]>
   close(): Promise<void>
 }
 
-export const addScorerOptions = (command: Command, modelFlag = '--model'): Command =>
+export const addJudgeOptions = (command: Command, modelFlag = '--model'): Command =>
   command
     .option('--rubric <file>', 'judge by this rubric (YAML)')
-    .option('--grader <file>', "score by this grader (YAML or JSON, OpenAI's shape)")
+    .option('--judge <file>', "a judge's whole configuration (YAML), as `judge:` has it in a run's")
     .option('--function <file>', 'score by the default export of this module')
-    .option('--provider <name>', `${providerNames.slice(0, -2).join(', ')} or ${providerNames.at(-2)}`, 'openai')
+    .option('--provider <name>', 'openai (default), anthropic, ollama, openai_compatible or native')
     .option('--preset <name>', `for openai_compatible: ${serverPresetNames.join(', ')}`)
-    .option('--transport <name>', 'call, or batch: the half-price batch interface of openai and anthropic')
-    .option(`${modelFlag} <name>`, "the judge's model; for native and onnx a folder (native: or a GGUF file)")
-    .option('--base-url <url>', "a server with the provider's wire format; for http the reward server")
-    .option('--shape <name>', `for http, how the reward server is asked: ${rewardShapes.join(', ')}`)
+    .option(`${modelFlag} <name>`, "the judge's model; for native a model folder or a GGUF file")
+    .option('--base-url <url>', "a server with the provider's wire format")
     .option('--api-key-env <name>', 'the environment variable that holds the key')
     .option('--concurrency <n>', 'calls in flight at once', positiveInteger)
 
-/** Throws CONFIG_INVALID unless exactly one of rubric, grader and function is given. */
-export async function openScorer(options: ScorerOptions, ledger: string): Promise<Scorer> {
-  const given = [options.rubric, options.grader, options.function].filter((value) => value !== undefined)
-  const reward = rewardProviders.includes(options.provider) && given.length === 0
-  if (given.length !== 1 && !reward) {
-    throw new AdjudgeError(
-      'CONFIG_INVALID',
-      'expected exactly one of --rubric, --grader and --function (none with --provider http or onnx)'
-    )
-  }
-  const calls: Partial<JudgeOptions> & { provider: ProviderName } = {
-    provider: options.provider as ProviderName,
-    ledger,
+export const addScorerOptions = (command: Command, modelFlag = '--model'): Command =>
+  addJudgeOptions(command, modelFlag).option('--grader <file>', "score by this grader (YAML or JSON, OpenAI's shape)")
+
+/** Throws CONFIG_INVALID unless exactly one of rubric or judge, grader and function is given. */
+function checkOne({ rubric, judge, grader, function: module }: ScorerOptions, graders = true): void {
+  const given = [rubric ?? judge, grader, module].filter((value) => value !== undefined)
+  if (given.length === 1) return
+  const kinds = graders ? '--rubric, --grader and --function' : '--rubric and --function'
+  throw new AdjudgeError('CONFIG_INVALID', `expected exactly one of ${kinds} (or --judge with a file that says it all)`)
+}
+
+/** What the flags say of the calls. They go before a judge's file. */
+function callsOf(options: JudgeFlags, ledger: string | undefined): Partial<JudgeOptions> {
+  return {
+    ...(ledger === undefined ? {} : { ledger }),
+    ...(options.provider === undefined ? {} : { provider: options.provider as ProviderName }),
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.preset === undefined ? {} : { preset: options.preset as ServerPresetName }),
-    ...(options.transport === undefined ? {} : { transport: options.transport as Transport }),
-    ...(options.shape === undefined ? {} : { shape: options.shape as RewardShape }),
     ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl }),
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.apiKeyEnv === undefined ? {} : { apiKey: keyFrom(options.apiKeyEnv) })
   }
-  await warnUnreachable(options, calls)
-  if (options.grader !== undefined) return graderScorer(options.grader, calls)
-  const judge =
-    options.function === undefined
-      ? await createJudge({ ...calls, ...(reward ? {} : { rubric: options.rubric! }) })
-      : await createJudge({ provider: 'function', function: resolve(options.function) })
-  return {
-    name: judge.name,
-    window: judge.window,
-    score: (input, signal) => judge.scoreOne(input, { signal }),
-    close: () => judge.close()
-  }
 }
 
-/** Only a warning: verdicts may be in the ledger, and a server may be on its way up. */
-async function warnUnreachable(
-  options: ScorerOptions,
-  calls: { provider: ProviderName; baseURL?: string; preset?: ServerPresetName }
-): Promise<void> {
-  if (options.rubric === undefined || !providerNames.includes(calls.provider)) return
-  const { reachable, detail } = await probeProvider(calls)
-  if (!reachable)
-    console.error(errorColors.yellow(`the judge's server does not answer, calls are tried again: ${detail}`))
+/**
+ * What `createJudge` takes. `ledger` is taken where neither `--ledger` nor the judge's file names one. Undefined for a
+ * grader. Throws CONFIG_INVALID unless exactly one of rubric or judge, grader and function is given.
+ */
+export function judgeFrom(
+  options: ScorerOptions & { ledger?: string },
+  ledger?: string,
+  graders = true
+): JudgeSpec | undefined {
+  checkOne(options, graders)
+  if (options.grader !== undefined) return undefined
+  if (options.function !== undefined) return { provider: 'function', function: resolve(options.function) }
+  const file = options.judge === undefined ? undefined : loadJudge(options.judge)
+  const at = options.ledger ?? (file?.ledger === undefined ? ledger : undefined)
+  const { ledger: kept, ...calls } = callsOf(options, at)
+  const rubric = options.rubric === undefined ? {} : { rubric: options.rubric }
+  const over = { ...calls, ...rubric }
+  if (file && !('provider' in file)) {
+    const [flag] = Object.keys(over)
+    if (flag === undefined) return { ...file, ...(kept === undefined ? {} : { ledger: kept }) }
+    const message = `${options.judge} has several judges: ${flag} cannot be given on the command line; expected it there`
+    throw new AdjudgeError('CONFIG_INVALID', message)
+  }
+  return { ...(file ?? { provider: 'openai' }), ...over, ...(kept === undefined ? {} : { ledger: kept }) }
+}
+
+/** The judges that are asked in the end. */
+export function singleJudges(spec: JudgeSpec): JudgeOptions[] {
+  if ('provider' in spec) return [spec]
+  const members = 'panel' in spec ? spec.panel : spec.cascade
+  return members.flatMap((member) => ('scoreOne' in member ? [] : singleJudges(member)))
+}
+
+/** Opens the judge, and warns where its server does not answer: verdicts may be in the ledger, or it is on its way up. */
+export async function openJudge(spec: JudgeSpec): Promise<Judge> {
+  const probed = new Set<string>()
+  for (const single of singleJudges(spec)) {
+    const { provider } = single
+    if (provider === 'function' || !providerNames.includes(provider as ProviderName)) continue
+    const { reachable, detail } = await probeProvider(single)
+    if (!reachable && !probed.has(detail)) {
+      console.error(errorColors.yellow(`the judge's server does not answer, calls are tried again: ${detail}`))
+    }
+    probed.add(detail)
+  }
+  return createJudge(spec)
+}
+
+/** Throws CONFIG_INVALID as `judgeFrom` does, and what the judge or grader throws. */
+export async function openScorer(options: ScorerOptions & { ledger?: string }, ledger?: string): Promise<Scorer> {
+  const given = judgeFrom(options, ledger)
+  if (!given)
+    return graderScorer(options.grader!, { provider: 'openai', ...callsOf(options, options.ledger ?? ledger) })
+  const judge = await openJudge(given)
+  return {
+    name: judge.name,
+    ...(judge.scale ? { scale: judge.scale } : {}),
+    together: judge.together ?? false,
+    // Twice the places: one verdict that is slow holds back those behind it, and the places must not stand empty.
+    window: Math.max(judge.window ?? 0, ...singleJudges(given).map(({ concurrency = 0 }) => 2 * concurrency), 256),
+    score: (input, signal) => judge.scoreOne(input, { signal }),
+    scoreGroup: (inputs, signal) => judge.scoreGroup(inputs, { signal }),
+    close: () => judge.close()
+  }
 }
 
 async function graderScorer(file: string, calls: Partial<JudgeOptions>): Promise<Scorer> {
@@ -116,7 +166,9 @@ async function graderScorer(file: string, calls: Partial<JudgeOptions>): Promise
   const grader = await createGrader(spec, { judge: calls, folder: dirname(resolve(file)) })
   return {
     name: grader.name,
+    together: false,
     score: (input, signal) => grader.grade(input, { signal }),
+    scoreGroup: (inputs, signal) => Promise.all(inputs.map((input) => grader.grade(input, { signal }))),
     close: () => grader.close()
   }
 }

@@ -3,7 +3,6 @@
  * when they are asked for; in memory there are only their places.
  */
 import { open, type FileHandle } from 'node:fs/promises'
-import { parse } from 'csv-parse/sync'
 import { AdjudgeError } from '../errors.js'
 import { textOf } from '../judge/content.js'
 import type { JudgeMessage } from '../judge/types.js'
@@ -11,6 +10,7 @@ import type { Message } from '../policy/types.js'
 import { answerFields, givenAnswers, type GivenAnswers } from './given.js'
 import { ownJudgeMessages, ownMessages, PromptTemplates, type PromptTemplateSource } from './prompt.js'
 import { findRecords, type RecordTable } from './records.js'
+import { csvNames, csvRecord, jsonRecord } from './recordText.js'
 
 export interface DatasetOptions {
   /** Templates over `item.<field>`; without them each item brings `messages` or `prompt`. */
@@ -86,7 +86,8 @@ export class Dataset implements AsyncDisposable {
   async fields(index: number): Promise<Record<string, unknown>> {
     const row = this.rowOf(index)
     const text = await this.textOf(row)
-    return this.columns ? this.csvFields(text, row) : this.jsonFields(text, row)
+    const { columns } = this
+    return this.placed(row, () => (columns ? csvRecord(columns, text) : jsonRecord(text)))
   }
 
   /** Throws DATA_INVALID with file and line where the record cannot be read or gives no messages. */
@@ -177,17 +178,12 @@ export class Dataset implements AsyncDisposable {
     return new AdjudgeError('DATA_INVALID', `${this.path}:${this.table.lines[row]}: ${message}`, { cause })
   }
 
-  private jsonFields(text: string, row: number): Record<string, unknown> {
-    let value: unknown
+  private placed<T>(row: number, read: () => T): T {
     try {
-      value = JSON.parse(text)
+      return read()
     } catch (cause) {
-      throw this.invalid(row, `no JSON (${(cause as Error).message}); expected one object per line`, cause)
+      throw this.invalid(row, (cause as Error).message, cause)
     }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw this.invalid(row, `${Array.isArray(value) ? 'a list' : `a ${typeof value}`}; expected one object per line`)
-    }
-    return value as Record<string, unknown>
   }
 
   private async readHeader(): Promise<void> {
@@ -197,30 +193,7 @@ export class Dataset implements AsyncDisposable {
         `${this.path}: the file is empty; expected a line of field names, then records`
       )
     }
-    const names = this.cells(await this.textOf(0), 0).map((name) => name.trim())
-    const wrong = names.findIndex((name, index) => name === '' || names.indexOf(name) !== index)
-    if (wrong >= 0) {
-      const found = names[wrong] === '' ? 'has no name' : `has the name ${names[wrong]} of another`
-      throw this.invalid(0, `field ${wrong + 1} ${found}; expected a first line with one name per field`)
-    }
-    this.columns!.push(...names)
-  }
-
-  private csvFields(text: string, row: number): Record<string, unknown> {
-    const cells = this.cells(text, row)
-    const { length } = this.columns!
-    if (cells.length !== length) {
-      throw this.invalid(row, `${cells.length} fields; expected ${length} (${this.columns!.join(', ')})`)
-    }
-    return Object.fromEntries(cells.map((cell, index) => [this.columns![index], cell]))
-  }
-
-  private cells(text: string, row: number): string[] {
-    try {
-      const rows: string[][] = parse(text.replace(/\r$/, ''), { relax_column_count: true })
-      return rows[0] ?? []
-    } catch (cause) {
-      throw this.invalid(row, `no CSV (${(cause as Error).message})`, cause)
-    }
+    const text = await this.textOf(0)
+    this.columns!.push(...this.placed(0, () => csvNames(text)))
   }
 }

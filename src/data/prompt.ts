@@ -43,7 +43,7 @@ export const ownMessages = (item: Record<string, unknown>): Message[] => ownOf(i
 
 /** As `ownMessages`, with the images that stand beside the text: judges may see them. */
 export const ownJudgeMessages = (item: Record<string, unknown>): JudgeMessage[] =>
-  ownOf(item, (given) => readMessages(given, 'messages', partsOf))
+  ownOf(item, checkJudgeMessages)
 
 function ownOf<Own>(
   item: Record<string, unknown>,
@@ -67,6 +67,10 @@ export const checkMessages = (given: unknown, name = 'messages'): Message[] =>
     if (typeof parts === 'string' || imagesOf(parts).length === 0) return textOf(parts)
     throw new Error(`${place} holds an image, which only judges see; expected a text`)
   })
+
+/** As `checkMessages`, with images. */
+export const checkJudgeMessages = (given: unknown, name = 'messages'): JudgeMessage[] =>
+  readMessages(given, name, partsOf)
 
 /** A text, or parts of text and images (`{ type: 'text', text }`, `{ type: 'image_url', image_url: { url } }`). */
 function partsOf(content: unknown, place: string): JudgeMessage['content'] {

@@ -1,10 +1,11 @@
 /** A judge as it stands in a configuration file: snake_case, paths relative to the file, keys by environment variable. */
-import { resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { Type, type Static, type TNumber } from '@sinclair/typebox'
 import { AdjudgeError } from '../errors.js'
 import { aggregates } from './compose/aggregate.js'
 import type { JudgeSpec } from './compose/options.js'
-import { byKeys } from './document.js'
+import { byKeys, checkDocument } from './document.js'
 import { ModeSchema } from './modes/index.js'
 import { transports, type JudgeOptions } from './options.js'
 import { rewardShapes } from './providers/http/shapes.js'
@@ -255,4 +256,16 @@ function singleOptionsFrom(config: SingleJudgeConfig, folder: string): JudgeOpti
     options.apiKey = apiKey
   }
   return options as unknown as JudgeOptions
+}
+
+/** Reads a judge from a file of its own. Throws FILE_UNREADABLE, or JUDGE_INVALID naming file, line and nearest key. */
+export function loadJudge(path: string): JudgeSpec {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new AdjudgeError('FILE_UNREADABLE', `judge ${path}: cannot be read (${(cause as Error).message})`, { cause })
+  }
+  const config = checkDocument(JudgeConfigSchema, text, { file: path, code: 'JUDGE_INVALID' })
+  return judgeOptionsFrom(config, dirname(resolve(path)))
 }

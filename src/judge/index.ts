@@ -17,12 +17,14 @@ export {
   type ModeOptions,
   type TournamentOptions
 } from './modes/index.js'
+export { wilsonInterval, type Interval } from './intervals.js'
 export type { Answers, Combined, Field, FieldAnswer, Question } from './question.js'
 export { loadFunction, runFunction, type FunctionInput, type FunctionOutput, type JudgeFunction } from './function.js'
 export {
   BudgetSchema,
   judgeOptionsFrom,
   JudgeConfigSchema,
+  loadJudge,
   membersOf,
   type JudgeConfig,
   type SingleJudgeConfig
@@ -41,6 +43,9 @@ export { serverPresetNames, type ServerPresetName } from './providers/presets.js
 export type { Provider, ProviderReply, ProviderRequest, ReplyToken } from './providers/provider.js'
 export { registerProvider, type ProviderFactory } from './providers/registry.js'
 export type { ProviderOptions } from './providers/shared.js'
+export { questionsFor } from './questions.js'
+export { VerdictSummary, type SummaryRecord } from './summary.js'
+export type { HistogramRow } from './histogram.js'
 export type { WireFormat, WireRequest } from './providers/wire.js'
 export type { NativeScorer } from './providers/native.js'
 export { probeProvider, type Reachable } from './reachable.js'

@@ -50,3 +50,54 @@ export async function* scoreInOrder<Input, Result>(
     void reading
   }
 }
+
+/** As `scoreInOrder`, but each result leaves as soon as it is there. */
+export async function* scoreAsCompleted<Input, Result>(
+  inputs: Iterable<Input> | AsyncIterable<Input>,
+  score: (input: Input) => Promise<Result>,
+  window = usualWindow
+): AsyncGenerator<Result> {
+  const finished: ({ result: Result } | { error: unknown })[] = []
+  let running = 0
+  let ended = false
+  let stopped = false
+  let wake: () => void = () => undefined
+  let room: () => void = () => undefined
+  const reading = (async () => {
+    for await (const input of inputs) {
+      if (stopped) return
+      running++
+      score(input)
+        .then(
+          (result) => finished.push({ result }),
+          (error: unknown) => finished.push({ error })
+        )
+        .finally(() => {
+          running--
+          wake()
+        })
+      while (running + finished.length >= window && !stopped) await new Promise<void>((resolve) => (room = resolve))
+      if (stopped) return
+    }
+  })()
+    .catch((error: unknown) => finished.push({ error }))
+    .finally(() => {
+      ended = true
+      wake()
+    })
+  try {
+    for (;;) {
+      const next = finished.shift()
+      if (next) {
+        room()
+        if ('error' in next) throw next.error
+        yield next.result
+      } else if (ended && running === 0) return
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+  } finally {
+    stopped = true
+    room()
+    void reading
+  }
+}

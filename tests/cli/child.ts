@@ -13,18 +13,19 @@ export interface Child {
 
 const loader = new URL('../judge/typescript.mjs', import.meta.url).href
 
-export const startCli = (args: string[], options: { uid?: number } = {}): Child =>
+export const startCli = (args: string[], options: { uid?: number; input?: string } = {}): Child =>
   startScript(new URL('../../src/cli/index.ts', import.meta.url), args, options)
 
 /** Runs a TypeScript file. */
-export function startScript(script: URL, args: string[], options: { uid?: number } = {}): Child {
+export function startScript(script: URL, args: string[], options: { uid?: number; input?: string } = {}): Child {
   const child = spawn(process.execPath, ['--import', loader, fileURLToPath(script), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid })
   })
+  child.stdin?.end(options.input)
   const printed = { out: '', err: '' }
-  child.stdout.on('data', (chunk: Buffer) => (printed.out += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (printed.err += chunk.toString()))
+  child.stdout!.on('data', (chunk: Buffer) => (printed.out += chunk.toString()))
+  child.stderr!.on('data', (chunk: Buffer) => (printed.err += chunk.toString()))
   const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code, signal) => resolve(signal ?? code ?? -1))

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { answerIn, score, startServer, type Answer, type ChatBody, type TestServer } from '../judge/server.js'
+import { parquetWriteFile } from 'hyparquet-writer'
+import { startCli, until } from './child.js'
 import { cli, type Ran } from './cli.js'
 
 let folder: string
@@ -30,10 +32,12 @@ const byLength = (body: ChatBody): Answer => {
   return { content: answer === 'nonsense' ? 'no idea' : score(answer.length) }
 }
 
-const judge = (...more: string[]): Promise<Ran> =>
+const judge = (...more: string[]): Promise<Ran> => judgeFile('answers.jsonl', '--out', file('verdicts.jsonl'), ...more)
+
+const judgeFile = (name: string, ...more: string[]): Promise<Ran> =>
   cli(
-    ...['judge', file('answers.jsonl'), '--rubric', file('rubric.yaml'), '--model', 'test'],
-    ...['--base-url', server!.url, '--api-key-env', 'PATH', '--out', file('verdicts.jsonl'), ...more]
+    ...['judge', file(name), '--rubric', file('rubric.yaml'), '--model', 'test'],
+    ...['--base-url', server!.url, '--api-key-env', 'PATH', ...more]
   )
 
 describe('adjudge judge', () => {
@@ -148,5 +152,209 @@ describe('adjudge judge', () => {
       err: expect.stringContaining('positive whole number')
     })
     expect(await cli('jugde')).toMatchObject({ code: 2, err: expect.stringContaining('Did you mean judge?') })
+  })
+
+  it('says an interval and how the scores are spread, and writes the same as JSON', async () => {
+    server = await startServer(byLength)
+    writeFileSync(file('answers.csv'), 'question,reply\nHi,x\nHi,xxxx\nHo,xxxx\n')
+    const { code, out, err } = await judgeFile('answers.csv', '--answer', 'reply', '--summary', file('summary.json'))
+    expect(code).toBe(0)
+    expect(err).toContain('fields taken: prompt from question')
+    expect(out).toMatch(/95 % interval of the mean -1\.303 to 7\.303 \(Student's t, 2 degrees of freedom\)/)
+    expect(out).toMatch(/ {2}1 {2}█{20} 1 \(33\.3 %\)\n {2}4 {2}█{40} 2 \(66\.7 %\)/)
+    expect(JSON.parse(readFileSync(file('summary.json'), 'utf8'))).toMatchObject({
+      format: 1,
+      judge: 'openai:test',
+      answers: 3,
+      scored: 3,
+      mean: 3,
+      interval: { level: 0.95, method: 't' },
+      histogram: [
+        { low: 1, high: 1, count: 1 },
+        { low: 4, high: 4, count: 2 }
+      ],
+      judged: 3,
+      gates: { passed: true }
+    })
+  })
+
+  it('ends with 3 where a limit for CI is not met, the verdicts written', async () => {
+    server = await startServer(byLength)
+    const answers = ['xx', 'xx', 'nonsense'].map((completion, id) => JSON.stringify({ id, prompt: 'Hi', completion }))
+    writeFileSync(file('answers.jsonl'), answers.join('\n'))
+    const low = await judge('--min-score', '2.5', '--summary', file('summary.json'))
+    expect(low).toMatchObject({ code: 3, err: expect.stringContaining('--min-score 2.5: the mean is 2.000') })
+    expect(rows('verdicts.jsonl')).toHaveLength(3)
+    expect(readFileSync(file('summary.json'), 'utf8')).toContain('"passed": false')
+    const many = await judge('--max-unscored', '10%')
+    expect(many.code).toBe(3)
+    expect(many.err).toContain('--max-unscored 10.0 %: 1 of 3 are unscored (33.3 %)')
+    expect(await judge('--min-score', '2', '--max-unscored', '0.5')).toMatchObject({ code: 0 })
+    expect(await judge('--max-unscored', '10')).toMatchObject({ code: 2, err: expect.stringContaining('0.05 or 5%') })
+  })
+
+  it('takes a judge with all it needs from one file, and a flag before it', async () => {
+    server = await startServer(byLength)
+    writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"xxx"}\n')
+    const config = {
+      provider: 'openai',
+      model: 'one',
+      base_url: server.url,
+      api_key_env: 'PATH',
+      rubric: 'rubric.yaml'
+    }
+    writeFileSync(file('judge.yaml'), JSON.stringify({ ...config, name: 'mine', ledger: 'kept' }))
+    const { code, out } = await cli('judge', file('answers.jsonl'), '--judge', file('judge.yaml'), '--model', 'two')
+    expect(code).toBe(0)
+    expect(out).toContain('mine: mean 3.000')
+    expect(server.requests.map(({ model }) => model)).toEqual(['two'])
+    expect(existsSync(file('kept'))).toBe(true)
+    writeFileSync(file('judge.yaml'), 'provider: openai\nmodle: x\n')
+    const wrong = await cli('judge', file('answers.jsonl'), '--judge', file('judge.yaml'))
+    expect(wrong).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/judge\.yaml:2: unknown key modle; did you mean model/)
+    })
+  })
+
+  it('reads Parquet, and gives verdicts to standard output with the summary beside it', async () => {
+    server = await startServer(byLength)
+    const data = ['x', 'xx', 'xxx']
+    parquetWriteFile({
+      filename: file('answers.parquet'),
+      columnData: [
+        { name: 'prompt', data: ['a', 'b', 'c'] },
+        { name: 'response', data }
+      ],
+      rowGroupSize: 2
+    })
+    const { code, out, err } = await judgeFile('answers.parquet', '--out', '-')
+    expect(code).toBe(0)
+    const lines = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { score: number; completion: string })
+    expect(lines.map(({ score, completion }) => [score, completion])).toEqual(data.map((text, at) => [at + 1, text]))
+    expect(err).toContain('mean 2.000')
+    expect(existsSync(file('answers.verdicts.jsonl.ledger'))).toBe(true)
+  })
+
+  it('reads standard input', async () => {
+    server = await startServer(byLength)
+    const child = startCli(
+      [
+        'judge',
+        '-',
+        '--rubric',
+        file('rubric.yaml'),
+        '--model',
+        'm',
+        '--base-url',
+        server.url,
+        '--api-key-env',
+        'PATH'
+      ],
+      { input: '{"prompt":"Hi","completion":"xx"}\n{"prompt":"Hi","completion":"xxxx"}' }
+    )
+    expect(await child.ended).toBe(0)
+    expect(
+      child.out
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { score: number }).score)
+    ).toEqual([2, 4])
+    expect(child.err).toContain('mean 3.000')
+  })
+
+  it('gives verdicts as they come where it is told to, with their places', async () => {
+    server = await startServer((body) => ({ ...byLength(body), delay: answerIn(body) === 'x' ? 150 : 0 }) as Answer)
+    writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"x"}\n{"prompt":"Hi","completion":"xx"}\n')
+    expect(await judge('--order', 'completed')).toMatchObject({ code: 0 })
+    expect(rows('verdicts.jsonl')).toMatchObject([
+      { index: 1, score: 2 },
+      { index: 0, score: 1 }
+    ])
+  })
+
+  it('hands all answers to a prompt to a mode that needs them together', async () => {
+    server = await startServer((body) => {
+      const text = body.messages.at(-1)!.content
+      const shown = [...text.matchAll(/<<<BEGIN ANSWER (\w+) \w+>>>\n(x+)\n/g)]
+      return { content: JSON.stringify(Object.fromEntries(shown.map(([, id, answer]) => [id, answer.length]))) }
+    })
+    const config = {
+      provider: 'openai',
+      model: 'm',
+      base_url: server.url,
+      api_key_env: 'PATH',
+      rubric: 'rubric.yaml',
+      mode: 'group'
+    }
+    writeFileSync(file('judge.yaml'), JSON.stringify(config))
+    const answers = ['x', 'xxx', 'xxxx'].map((completion, index) => ({ prompt: index < 2 ? 'a' : 'b', completion }))
+    writeFileSync(file('answers.jsonl'), answers.map((answer) => JSON.stringify(answer)).join('\n'))
+    const { code } = await cli('judge', file('answers.jsonl'), '--judge', file('judge.yaml'))
+    expect(code).toBe(0)
+    expect(server.requests).toHaveLength(2)
+    expect(rows('answers.verdicts.jsonl')).toMatchObject([{ score: 1 }, { score: 3 }, { score: 4 }])
+  })
+
+  it('asks nothing in a dry run, and says what it would cost', async () => {
+    writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"x"}\n{"prompt":"Ho","completion":"xx"}\n')
+    const { code, out } = await cli(
+      ...['judge', file('answers.jsonl'), '--rubric', file('rubric.yaml'), '--model', 'gpt-5-mini', '--dry-run']
+    )
+    expect(code).toBe(0)
+    expect(out).toMatch(/2 answers, 2 calls, nothing was asked\nopenai:gpt-5-mini: about \d+ tokens of prompts/)
+    expect(out).toMatch(/cost \$0\.000\d to \$0\.00\d\d \(list prices of \d{4}-\d\d-\d\d\)/)
+    expect(readdirSync(folder).sort()).toEqual(['answers.jsonl', 'rubric.yaml'])
+  })
+
+  it('serves its counters, and writes them to a file', async () => {
+    server = await startServer((body) => ({ ...byLength(body), delay: 300 }) as Answer)
+    writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"x"}\n')
+    const child = startCli([
+      ...[
+        'judge',
+        file('answers.jsonl'),
+        '--rubric',
+        file('rubric.yaml'),
+        '--model',
+        'counted',
+        '--base-url',
+        server.url
+      ],
+      ...['--api-key-env', 'PATH', '--metrics-port', '0', '--metrics-file', file('metrics.prom')]
+    ])
+    await until(() => /metrics: http/.test(child.err), child)
+    const text = await (await fetch(/http\S+metrics/.exec(child.err)![0])).text()
+    expect(text).toContain('# TYPE adjudge_judge_verdict_seconds histogram')
+    expect(await child.ended).toBe(0)
+    expect(readFileSync(file('metrics.prom'), 'utf8')).toMatch(/verdicts_total\{.*model="counted".*reason="scored"\} 1/)
+  })
+
+  it('stopped by Ctrl-C, says how to go on, and the same command asks only for the rest', async () => {
+    server = await startServer((body) => (answerIn(body) === 'xxx' ? 'hang' : byLength(body)))
+    const answers = ['x', 'xx', 'xxx'].map((completion) => JSON.stringify({ prompt: 'Hi', completion }))
+    writeFileSync(file('answers.jsonl'), answers.join('\n'))
+    const args = [
+      ...['judge', file('answers.jsonl'), '--rubric', file('rubric.yaml'), '--model', 'm', '--base-url', server.url],
+      ...['--api-key-env', 'PATH']
+    ]
+    const child = startCli(args)
+    await until(() => server!.requests.length === 3, child)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    child.process.kill('SIGINT')
+    expect(await child.ended).toBe(130)
+    expect(child.err).toMatch(/stopped after 2 answers\nwhat was judged is in the ledger .*; the same command goes on/)
+    expect(child.err).toContain(`  adjudge ${args.join(' ')}\n`)
+    expect(existsSync(file('answers.verdicts.jsonl'))).toBe(false)
+    const port = server.port
+    await server.close()
+    server = await startServer(byLength, port)
+    const { code, out } = await cli(...args)
+    expect(code).toBe(0)
+    expect(server.requests).toHaveLength(1)
+    expect(out).toContain('judged 1, from the ledger 2')
   })
 })
