@@ -96,11 +96,11 @@ export class Pairs {
   }
 
   private async next(side: 0 | 1): Promise<Answer | undefined> {
-    const { value, done } = await this.rows[side].next()
-    if (done) return undefined
-    const answers = this.readers[side].read(value)
+    const next = await this.rows[side].next()
+    if (next.done) return undefined
+    const answers = this.readers[side].read(next.value)
     if (answers.length > 1) {
-      throw new AdjudgeError('DATA_INVALID', `${value.place}: ${answers.length} answers; compare takes one a row`)
+      throw new AdjudgeError('DATA_INVALID', `${next.value.place}: ${answers.length} answers; compare takes one a row`)
     }
     return answers[0]
   }

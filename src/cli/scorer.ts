@@ -107,13 +107,25 @@ export function judgeFrom(
   const rubric = options.rubric === undefined ? {} : { rubric: options.rubric }
   const over = { ...calls, ...rubric }
   if (file && !('provider' in file)) {
-    const [flag] = Object.keys(over)
+    const flag = flagIn(options)
     if (flag === undefined) return { ...file, ...(kept === undefined ? {} : { ledger: kept }) }
     const message = `${options.judge} has several judges: ${flag} cannot be given on the command line; expected it there`
     throw new AdjudgeError('CONFIG_INVALID', message)
   }
   return { ...(file ?? { provider: 'openai' }), ...over, ...(kept === undefined ? {} : { ledger: kept }) }
 }
+
+/** A flag that was given and says something of one judge. */
+const flagIn = ({ rubric, provider, model, preset, baseUrl, apiKeyEnv, concurrency }: JudgeFlags): string | undefined =>
+  Object.entries({
+    '--rubric': rubric,
+    '--provider': provider,
+    '--model': model,
+    '--preset': preset,
+    '--base-url': baseUrl,
+    '--api-key-env': apiKeyEnv,
+    '--concurrency': concurrency
+  }).find(([, value]) => value !== undefined)?.[0]
 
 /** The judges that are asked in the end. */
 export function singleJudges(spec: JudgeSpec): JudgeOptions[] {

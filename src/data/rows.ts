@@ -130,9 +130,9 @@ async function sniffed(
   const first: Uint8Array[] = []
   let kind: RowFormat = 'jsonl'
   for (;;) {
-    const { value, done } = await bytes.next()
-    if (done) break
-    first.push(value)
+    const next = await bytes.next()
+    if (next.done) break
+    first.push(next.value)
     const character = Buffer.concat(first)
       .toString('latin1')
       .replace(/^\xEF(\xBB(\xBF)?)?/, '')
@@ -153,10 +153,10 @@ async function sniffed(
 async function* parquetRows(path: string): AsyncGenerator<Row> {
   let index = 0
   try {
-    const { count, rows } = await openParquet(path)
-    for await (const fields of rows()) {
+    const file = await openParquet(path)
+    for await (const fields of file.rows()) {
       const place = `${path}: row ${index + 1}`
-      yield { index: index++, place, fields, share: index / count }
+      yield { index: index++, place, fields, share: index / file.count }
     }
   } catch (cause) {
     if (cause instanceof AdjudgeError) throw cause

@@ -1,10 +1,10 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Readable } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { answerIn, score, startServer, type Answer, type ChatBody, type TestServer } from '../judge/server.js'
 import { parquetWriteFile } from 'hyparquet-writer'
-import { startCli, until } from './child.js'
 import { cli, type Ran } from './cli.js'
 
 let folder: string
@@ -26,17 +26,21 @@ const rows = (name: string): Record<string, unknown>[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 
-/** Scores an answer by its length, unless it is told what to say. */
-const byLength = (body: ChatBody): Answer => {
+const scored = (body: ChatBody): { content: string } => {
   const answer = answerIn(body)
   return { content: answer === 'nonsense' ? 'no idea' : score(answer.length) }
 }
+/** Scores an answer by its length, unless it is told what to say. */
+const byLength = (body: ChatBody): Answer => scored(body)
 
 const judge = (...more: string[]): Promise<Ran> => judgeFile('answers.jsonl', '--out', file('verdicts.jsonl'), ...more)
 
-const judgeFile = (name: string, ...more: string[]): Promise<Ran> =>
+const judgeFile = (name: string, ...more: string[]): Promise<Ran> => judgePath(file(name), ...more)
+const judgeInput = (...more: string[]): Promise<Ran> => judgePath('-', ...more)
+
+const judgePath = (path: string, ...more: string[]): Promise<Ran> =>
   cli(
-    ...['judge', file(name), '--rubric', file('rubric.yaml'), '--model', 'test'],
+    ...['judge', path, '--rubric', file('rubric.yaml'), '--model', 'test'],
     ...['--base-url', server!.url, '--api-key-env', 'PATH', ...more]
   )
 
@@ -241,33 +245,19 @@ describe('adjudge judge', () => {
 
   it('reads standard input', async () => {
     server = await startServer(byLength)
-    const child = startCli(
-      [
-        'judge',
-        '-',
-        '--rubric',
-        file('rubric.yaml'),
-        '--model',
-        'm',
-        '--base-url',
-        server.url,
-        '--api-key-env',
-        'PATH'
-      ],
-      { input: '{"prompt":"Hi","completion":"xx"}\n{"prompt":"Hi","completion":"xxxx"}' }
-    )
-    expect(await child.ended).toBe(0)
-    expect(
-      child.out
-        .trim()
-        .split('\n')
-        .map((line) => (JSON.parse(line) as { score: number }).score)
-    ).toEqual([2, 4])
-    expect(child.err).toContain('mean 3.000')
+    const text = '{"prompt":"Hi","completion":"xx"}\n{"prompt":"Hi","completion":"xxxx"}'
+    const input = vi.spyOn(process, 'stdin', 'get').mockReturnValue(Readable.from([Buffer.from(text)]) as never)
+    const { code, out, err } = await judgeInput()
+    input.mockRestore()
+    expect(code).toBe(0)
+    const lines = out.trim().split('\n')
+    expect(lines.map((line) => (JSON.parse(line) as { score: number }).score)).toEqual([2, 4])
+    expect(err).toContain('mean 3.000')
+    expect(readdirSync(folder)).toEqual(['rubric.yaml'])
   })
 
   it('gives verdicts as they come where it is told to, with their places', async () => {
-    server = await startServer((body) => ({ ...byLength(body), delay: answerIn(body) === 'x' ? 150 : 0 }) as Answer)
+    server = await startServer((body) => ({ ...scored(body), delay: answerIn(body) === 'x' ? 150 : 0 }))
     writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"x"}\n{"prompt":"Hi","completion":"xx"}\n')
     expect(await judge('--order', 'completed')).toMatchObject({ code: 0 })
     expect(rows('verdicts.jsonl')).toMatchObject([
@@ -311,50 +301,81 @@ describe('adjudge judge', () => {
   })
 
   it('serves its counters, and writes them to a file', async () => {
-    server = await startServer((body) => ({ ...byLength(body), delay: 300 }) as Answer)
+    const free = await startServer(byLength)
+    const { port } = free
+    await free.close()
+    let served = Promise.resolve('')
+    server = await startServer((body) => {
+      served = fetch(`http://127.0.0.1:${port}/metrics`).then((response) => response.text())
+      return { ...scored(body), delay: 100 }
+    })
     writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"x"}\n')
-    const child = startCli([
-      ...[
-        'judge',
-        file('answers.jsonl'),
-        '--rubric',
-        file('rubric.yaml'),
-        '--model',
-        'counted',
-        '--base-url',
-        server.url
-      ],
-      ...['--api-key-env', 'PATH', '--metrics-port', '0', '--metrics-file', file('metrics.prom')]
-    ])
-    await until(() => /metrics: http/.test(child.err), child)
-    const text = await (await fetch(/http\S+metrics/.exec(child.err)![0])).text()
-    expect(text).toContain('# TYPE adjudge_judge_verdict_seconds histogram')
-    expect(await child.ended).toBe(0)
+    const flags = ['--metrics-port', String(port), '--metrics-file', file('metrics.prom'), '--model', 'counted']
+    expect(await judge(...flags)).toMatchObject({ code: 0, err: expect.stringContaining('metrics: http://127.0.0.1') })
+    expect(await served).toContain('# TYPE adjudge_judge_verdict_seconds histogram')
     expect(readFileSync(file('metrics.prom'), 'utf8')).toMatch(/verdicts_total\{.*model="counted".*reason="scored"\} 1/)
+    await expect(fetch(`http://127.0.0.1:${port}/metrics`)).rejects.toThrow()
   })
 
   it('stopped by Ctrl-C, says how to go on, and the same command asks only for the rest', async () => {
-    server = await startServer((body) => (answerIn(body) === 'xxx' ? 'hang' : byLength(body)))
+    let hangs = true
+    server = await startServer((body) => {
+      if (answerIn(body) !== 'xxx' || !hangs) return scored(body)
+      hangs = false
+      setTimeout(() => process.emit('SIGINT'), 100)
+      return 'hang'
+    })
     const answers = ['x', 'xx', 'xxx'].map((completion) => JSON.stringify({ prompt: 'Hi', completion }))
     writeFileSync(file('answers.jsonl'), answers.join('\n'))
-    const args = [
-      ...['judge', file('answers.jsonl'), '--rubric', file('rubric.yaml'), '--model', 'm', '--base-url', server.url],
-      ...['--api-key-env', 'PATH']
-    ]
-    const child = startCli(args)
-    await until(() => server!.requests.length === 3, child)
-    await new Promise((resolve) => setTimeout(resolve, 200))
-    child.process.kill('SIGINT')
-    expect(await child.ended).toBe(130)
-    expect(child.err).toMatch(/stopped after 2 answers\nwhat was judged is in the ledger .*; the same command goes on/)
-    expect(child.err).toContain(`  adjudge ${args.join(' ')}\n`)
-    expect(existsSync(file('answers.verdicts.jsonl'))).toBe(false)
-    const port = server.port
-    await server.close()
-    server = await startServer(byLength, port)
-    const { code, out } = await cli(...args)
+    const stopped = await judge()
+    expect(stopped.code).toBe(130)
+    expect(stopped.err).toMatch(
+      /stopped after 2 answers\nwhat was judged is in the ledger .*; the same command goes on/
+    )
+    expect(stopped.err).toMatch(/ {2}adjudge judge \S+answers\.jsonl --rubric \S+ --model test .*--out \S+\n/)
+    expect(existsSync(file('verdicts.jsonl'))).toBe(false)
+    const { code, out } = await judge()
     expect(code).toBe(0)
-    expect(server.requests).toHaveLength(1)
+    expect(server.requests).toHaveLength(4)
     expect(out).toContain('judged 1, from the ledger 2')
+  })
+
+  it('ends with 4 where a budget is reached, and goes on where it is raised', async () => {
+    server = await startServer(byLength)
+    const answers = ['x', 'xx', 'xxx', 'xxxx'].map((completion) => JSON.stringify({ prompt: 'Hi', completion }))
+    writeFileSync(file('answers.jsonl'), answers.join('\n'))
+    const config = { provider: 'openai', model: 'm', base_url: server.url, api_key_env: 'PATH', rubric: 'rubric.yaml' }
+    const configure = (tokens: number): void =>
+      writeFileSync(file('judge.yaml'), JSON.stringify({ ...config, concurrency: 1, budget: { tokens } }))
+    configure(600)
+    const paused = await cli('judge', file('answers.jsonl'), '--judge', file('judge.yaml'))
+    expect(paused.code).toBe(4)
+    expect(paused.err).toMatch(/the budget is reached after \d answers: .*600/)
+    const asked = server.requests.length
+    expect(asked).toBeLessThan(4)
+    configure(6000)
+    expect(await cli('judge', file('answers.jsonl'), '--judge', file('judge.yaml'))).toMatchObject({ code: 0 })
+    expect(server.requests).toHaveLength(4)
+  })
+
+  it('says a panel whole, and takes no flag for one of its members', async () => {
+    server = await startServer(byLength)
+    writeFileSync(file('answers.jsonl'), '{"prompt":"Hi","completion":"xxx"}\n')
+    const member = (model: string): object => ({
+      ...{ provider: 'openai', model, base_url: server!.url, api_key_env: 'PATH', rubric: 'rubric.yaml' }
+    })
+    writeFileSync(file('judge.yaml'), JSON.stringify({ panel: [member('one'), member('two')] }))
+    const { code, out } = await cli('judge', file('answers.jsonl'), '--judge', file('judge.yaml'))
+    expect(code).toBe(0)
+    expect(out).toContain('panel: mean 3.000')
+    expect(out).toContain('agreement of the members: 100.0 %')
+    expect(out).toContain('judged 1, from the ledger 0')
+    const dry = await cli('judge', file('answers.jsonl'), '--judge', file('judge.yaml'), '--dry-run')
+    expect(dry.out).toContain('1 answers, 2 calls, nothing was asked')
+    const wrong = await cli('judge', file('answers.jsonl'), '--judge', file('judge.yaml'), '--model', 'x')
+    expect(wrong).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('has several judges: --model cannot be given')
+    })
   })
 })
