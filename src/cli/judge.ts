@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander'
 import { answerGroups, AnswerReader, readRows, standardInput, type GivenAnswer } from '../data/index.js'
 import { AdjudgeError } from '../errors.js'
-import { VerdictSummary, type Verdict } from '../judge/index.js'
+import { canaryWarning, VerdictSummary, type Verdict } from '../judge/index.js'
 import { scoreAsCompleted, scoreInOrder } from '../judge/stream.js'
 import { writeAtomic } from '../train/files.js'
 import { recordFormat, verdictRecord } from '../train/records.js'
@@ -17,7 +17,7 @@ import { openOutput, toStandardOutput } from './output.js'
 import { Pace } from './pace.js'
 import { startProgress } from './progress.js'
 import { addScorerOptions, judgeFrom, openScorer, type ScorerOptions } from './scorer.js'
-import { percent, shown, summaryLines } from './summary.js'
+import { percent, shown, summaryLines, watchLines } from './summary.js'
 
 interface JudgeCommandOptions extends ScorerOptions, AnswerFlags, MetricsFlags {
   out?: string
@@ -137,6 +137,11 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions, command:
   if (stoppedBy) sayStopped(stoppedBy, summary.total, firstDetail, judgeLedger(options, ledger), command)
   const record = summary.record()
   for (const line of summaryLines(scorer.name, record)) say(line)
+  const { canaries, drift } = scorer.watched?.() ?? {}
+  const watched = { ...(canaries ? { canaries } : {}), ...(drift ? { drift } : {}) }
+  for (const line of watchLines(watched)) say(line)
+  const warning = canaryWarning(scorer.name, canaries)
+  if (warning !== undefined) console.error(errorColors.yellow(warning))
   if (!toStandardOutput(out)) say(`verdicts: ${out}`)
   const { minScore, maxUnscored } = options
   const missed = missedGates(record, minScore, maxUnscored)
@@ -148,7 +153,7 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions, command:
     }
     const seconds = (performance.now() - started) / 1000
     const content = { format: recordFormat, judge: scorer.name, answers_file: file, verdicts_file: out, seconds, gates }
-    await writeAtomic(options.summary, JSON.stringify({ ...content, ...record }, null, 2) + '\n')
+    await writeAtomic(options.summary, JSON.stringify({ ...content, ...record, ...watched }, null, 2) + '\n')
   }
   if (record.scored === 0) {
     throw new AdjudgeError('ALL_UNSCORED', `no answer has a score; the first one says: ${firstDetail ?? 'no detail'}`)

@@ -13,6 +13,7 @@ import { generateCommand } from './generate.js'
 import { Exit } from './exit.js'
 import { judgeCommand } from './judge.js'
 import { mergeCommand } from './merge.js'
+import { rubricCommand } from './rubric.js'
 import { trainCommand } from './train.js'
 import { quickstartCommand } from './quickstart.js'
 
@@ -35,6 +36,7 @@ export async function run(args: string[]): Promise<number> {
     mergeCommand(),
     judgeCommand(),
     compareCommand(),
+    rubricCommand(),
     doctorCommand(),
     buildCommand()
   ]) {

@@ -13,6 +13,7 @@ import {
   serverPresetNames,
   type Judge,
   type JudgeInput,
+  type JudgeMetrics,
   type JudgeOptions,
   type JudgeSpec,
   type ProviderName,
@@ -47,6 +48,8 @@ export interface Scorer {
   readonly together: boolean
   /** How many prompts are worked on at once, where that is more than usual. */
   readonly window?: number
+  /** Canaries that were mixed in, and how the stages of a cascade agree, where the judge has them. */
+  readonly watched?: () => Pick<JudgeMetrics, 'canaries' | 'drift'>
   score(input: JudgeInput, signal: AbortSignal): Promise<Verdict>
   /** All answers to one prompt. */
   scoreGroup(inputs: readonly JudgeInput[], signal: AbortSignal): Promise<Verdict[]>
@@ -161,6 +164,7 @@ export async function openScorer(options: ScorerOptions & { ledger?: string }, l
     together: judge.together ?? false,
     // Twice the places: one verdict that is slow holds back those behind it, and the places must not stand empty.
     window: Math.max(judge.window ?? 0, ...singleJudges(given).map(({ concurrency = 0 }) => 2 * concurrency), 256),
+    watched: () => judge.metrics,
     score: (input, signal) => judge.scoreOne(input, { signal }),
     scoreGroup: (inputs, signal) => judge.scoreGroup(inputs, { signal }),
     close: () => judge.close()

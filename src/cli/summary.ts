@@ -1,5 +1,5 @@
 /** What `adjudge judge` says at its end. */
-import type { HistogramRow, SummaryRecord } from '../judge/index.js'
+import type { HistogramRow, JudgeMetrics, SummaryRecord } from '../judge/index.js'
 import { outColors } from './colors.js'
 
 export const shown = (value: number | null): string => (value === null ? 'none' : value.toFixed(3))
@@ -27,6 +27,20 @@ export function summaryLines(name: string, summary: SummaryRecord): string[] {
   lines.push(...listed('flags', flags))
   if (summary.agreement !== null) lines.push(`agreement of the members: ${percent(summary.agreement)}`)
   return [...lines, costLine(summary)]
+}
+
+/** What a judge tells of itself: canaries by kind, and how a cascade's stages agree. */
+export function watchLines({ canaries = {}, drift = {} }: Pick<JudgeMetrics, 'canaries' | 'drift'>): string[] {
+  return [
+    ...Object.entries(canaries).map(
+      ([kind, { n, unscored, mean, accepted }]) =>
+        `canaries ${kind}: mean ${shown(mean)} of ${n}, above the middle ${accepted}${unscored > 0 ? `, unscored ${unscored}` : ''}`
+    ),
+    ...Object.entries(drift).map(
+      ([pair, { pairs, agreement, alarm }]) =>
+        `agreement ${pair}: ${percent(agreement)} over ${pairs} answers${alarm ? ', less than it should be' : ''}`
+    )
+  ]
 }
 
 export function costLine(

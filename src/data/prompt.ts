@@ -42,8 +42,7 @@ export class PromptTemplates {
 export const ownMessages = (item: Record<string, unknown>): Message[] => ownOf(item, checkMessages)
 
 /** As `ownMessages`, with the images that stand beside the text: judges may see them. */
-export const ownJudgeMessages = (item: Record<string, unknown>): JudgeMessage[] =>
-  ownOf(item, checkJudgeMessages)
+export const ownJudgeMessages = (item: Record<string, unknown>): JudgeMessage[] => ownOf(item, checkJudgeMessages)
 
 function ownOf<Own>(
   item: Record<string, unknown>,

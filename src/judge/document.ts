@@ -126,6 +126,13 @@ function expected(schema: TSchema): string {
   return [kind, ...limits].join(', ') + described
 }
 
+/** Lines (from 1) of JSON pointers in a document; of what is not there, the line of its nearest parent. */
+export function lineFinder(yaml: string): (path: string) => number {
+  const lines = new LineCounter()
+  const document = parseDocument(yaml, { lineCounter: lines, prettyErrors: false })
+  return (path) => lines.linePos(offsetOf(document, path) ?? 0).line
+}
+
 /** Where a JSON pointer's key (or its nearest existing parent) stands in the source. */
 function offsetOf(document: Document, path: string): number | undefined {
   let node: unknown = document.contents

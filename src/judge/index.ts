@@ -29,6 +29,7 @@ export {
   type JudgeConfig,
   type SingleJudgeConfig
 } from './config.js'
+export { lintRubric, lintRules, type LintFinding, type LintRule } from './lint.js'
 export { Ledger, ledgerFormat, type LedgerRecord, type LedgerStats } from './ledger/ledger.js'
 export type { CallOptions, FallbackOptions, JudgeOptions, ProviderName, Transport } from './options.js'
 export { providerNames, rewardProviders } from './options.js'

@@ -378,4 +378,24 @@ describe('adjudge judge', () => {
       err: expect.stringContaining('has several judges: --model cannot be given')
     })
   })
+
+  it('tells of canaries that the judge accepted', async () => {
+    server = await startServer(() => ({ content: score(5) }))
+    const answers = Array.from({ length: 20 }, (_, index) => ({ prompt: `Question ${index}`, completion: 'xxx' }))
+    writeFileSync(file('answers.jsonl'), answers.map((answer) => JSON.stringify(answer)).join('\n'))
+    const config = { provider: 'openai', model: 'm', base_url: server.url, api_key_env: 'PATH', rubric: 'rubric.yaml' }
+    writeFileSync(file('judge.yaml'), JSON.stringify({ ...config, canaries: 1 }))
+    const { out, err } = await cli(
+      'judge',
+      file('answers.jsonl'),
+      '--judge',
+      file('judge.yaml'),
+      '--summary',
+      file('s.json')
+    )
+    expect(out).toContain('20 of 20 scored')
+    expect(out).toMatch(/canaries \w+: mean 5\.000 of (\d+), above the middle \1/)
+    expect(err).toContain('answers that deserve nothing (canaries)')
+    expect(JSON.parse(readFileSync(file('s.json'), 'utf8'))).toHaveProperty('canaries')
+  })
 })
