@@ -10,6 +10,8 @@ import {
   loadJudge,
   probeProvider,
   providerNames,
+  rewardProviders,
+  rewardShapes,
   serverPresetNames,
   type Judge,
   type JudgeInput,
@@ -17,8 +19,10 @@ import {
   type JudgeOptions,
   type JudgeSpec,
   type ProviderName,
+  type RewardShape,
   type Scale,
   type ServerPresetName,
+  type Transport,
   type Verdict
 } from '../judge/index.js'
 import { secretNamed } from '../judge/secrets.js'
@@ -32,7 +36,9 @@ export interface JudgeFlags {
   provider?: string
   model?: string
   preset?: string
+  transport?: string
   baseUrl?: string
+  shape?: string
   apiKeyEnv?: string
   concurrency?: number
 }
@@ -61,22 +67,28 @@ export const addJudgeOptions = (command: Command, modelFlag = '--model'): Comman
     .option('--rubric <file>', 'judge by this rubric (YAML)')
     .option('--judge <file>', "a judge's whole configuration (YAML), as `judge:` has it in a run's")
     .option('--function <file>', 'score by the default export of this module')
-    .option('--provider <name>', 'openai (default), anthropic, ollama, openai_compatible or native')
+    .option(
+      '--provider <name>',
+      `${providerNames.slice(0, -2).join(', ')} or ${providerNames.at(-2)}; default: openai, or what --judge says`
+    )
     .option('--preset <name>', `for openai_compatible: ${serverPresetNames.join(', ')}`)
-    .option(`${modelFlag} <name>`, "the judge's model; for native a model folder or a GGUF file")
-    .option('--base-url <url>', "a server with the provider's wire format")
+    .option('--transport <name>', 'call, or batch: the half-price batch interface of openai and anthropic')
+    .option(`${modelFlag} <name>`, "the judge's model; for native and onnx a folder (native: or a GGUF file)")
+    .option('--base-url <url>', "a server with the provider's wire format; for http the reward server")
+    .option('--shape <name>', `for http, how the reward server is asked: ${rewardShapes.join(', ')}`)
     .option('--api-key-env <name>', 'the environment variable that holds the key')
     .option('--concurrency <n>', 'calls in flight at once', positiveInteger)
 
 export const addScorerOptions = (command: Command, modelFlag = '--model'): Command =>
   addJudgeOptions(command, modelFlag).option('--grader <file>', "score by this grader (YAML or JSON, OpenAI's shape)")
 
-/** Throws CONFIG_INVALID unless exactly one of rubric or judge, grader and function is given. */
-function checkOne({ rubric, judge, grader, function: module }: ScorerOptions, graders = true): void {
+/** Throws CONFIG_INVALID unless exactly one of rubric or judge, grader and function is given; a reward model needs none. */
+function checkOne({ rubric, judge, grader, function: module, provider }: ScorerOptions, graders = true): void {
   const given = [rubric ?? judge, grader, module].filter((value) => value !== undefined)
-  if (given.length === 1) return
+  if (given.length === 1 || (given.length === 0 && rewardProviders.includes(provider ?? ''))) return
   const kinds = graders ? '--rubric, --grader and --function' : '--rubric and --function'
-  throw new AdjudgeError('CONFIG_INVALID', `expected exactly one of ${kinds} (or --judge with a file that says it all)`)
+  const others = '--judge has it all in a file; --provider http and onnx need none'
+  throw new AdjudgeError('CONFIG_INVALID', `expected exactly one of ${kinds} (${others})`)
 }
 
 /** What the flags say of the calls. They go before a judge's file. */
@@ -86,6 +98,8 @@ function callsOf(options: JudgeFlags, ledger: string | undefined): Partial<Judge
     ...(options.provider === undefined ? {} : { provider: options.provider as ProviderName }),
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.preset === undefined ? {} : { preset: options.preset as ServerPresetName }),
+    ...(options.transport === undefined ? {} : { transport: options.transport as Transport }),
+    ...(options.shape === undefined ? {} : { shape: options.shape as RewardShape }),
     ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl }),
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.apiKeyEnv === undefined ? {} : { apiKey: keyFrom(options.apiKeyEnv) })
@@ -119,15 +133,17 @@ export function judgeFrom(
 }
 
 /** A flag that was given and says something of one judge. */
-const flagIn = ({ rubric, provider, model, preset, baseUrl, apiKeyEnv, concurrency }: JudgeFlags): string | undefined =>
+const flagIn = (flags: JudgeFlags): string | undefined =>
   Object.entries({
-    '--rubric': rubric,
-    '--provider': provider,
-    '--model': model,
-    '--preset': preset,
-    '--base-url': baseUrl,
-    '--api-key-env': apiKeyEnv,
-    '--concurrency': concurrency
+    '--rubric': flags.rubric,
+    '--provider': flags.provider,
+    '--model': flags.model,
+    '--preset': flags.preset,
+    '--transport': flags.transport,
+    '--base-url': flags.baseUrl,
+    '--shape': flags.shape,
+    '--api-key-env': flags.apiKeyEnv,
+    '--concurrency': flags.concurrency
   }).find(([, value]) => value !== undefined)?.[0]
 
 /** The judges that are asked in the end. */
