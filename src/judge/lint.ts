@@ -115,13 +115,13 @@ function lintTexts(rubric: Rubric, tell: Tell): void {
       tell('vague-word', path, `"${found[0]}" says nothing that a judge can look for; expected what a reader would see`)
     }
     for (const [whole, from, to] of text.matchAll(/\b(\d+)\s*(?:-|–|to|bis)\s*(\d+)\b/g)) {
-      const scaled = /\b(scale|score|rate|rating|points?|from)\b/i.test(text)
+      const scaled = /\b(scale|scores?|rated?|rating|points?|from)\b/i.test(text)
       if (scaled && (Number(from) !== low || Number(to) !== high)) {
         tell('scale-mismatch', path, `"${whole}" is another range than the scale, ${low} to ${high}`, 'error')
       }
     }
     const most = /\bout of (\d+)\b/i.exec(text)
-    if (most && Number(most[1]) !== high && /\b(scale|score|rate|rating|points?)\b/i.test(text)) {
+    if (most && Number(most[1]) !== high && /\b(scale|scores?|rated?|rating|points?)\b/i.test(text)) {
       tell('scale-mismatch', path, `"${most[0]}" is another range than the scale, ${low} to ${high}`, 'error')
     }
   }

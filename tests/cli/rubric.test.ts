@@ -49,6 +49,8 @@ describe('adjudge rubric lint', () => {
       ['aim: Facts', 'scale:', '  low: 1', '  high: 5', '  anchors:', '    1: a lie'],
       ['5 missing-end-anchor']
     ],
+    ['a rating of another range', ['aim: Facts, rated 1-10', scale], ['1 scale-mismatch']],
+    ['years are no range', ['aim: Facts of 1914-1918', scale], []],
     ['another range', ['aim: Rate the facts from 1 to 10', scale], ['1 scale-mismatch']],
     [
       'another range in words',
