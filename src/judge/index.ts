@@ -1,4 +1,5 @@
 /** The judge's public face. */
+export { agreementWithLabels, kappaOf, type Agreement, type PairLabel } from './agreement.js'
 export { BaseJudge } from './baseJudge.js'
 export { Budget, type BudgetOptions, type Limits } from './budget.js'
 export type { Aggregate } from './compose/aggregate.js'

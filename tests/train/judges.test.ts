@@ -102,3 +102,31 @@ describe('the example of judges made of judges', () => {
     expect(server.requests.length - before).toBe(before)
   })
 })
+
+describe('a judge that sees all answers to a prompt together', () => {
+  it('is asked once for a prompt, when the last answer has come', async () => {
+    await server.close()
+    const groups = new Set<string>()
+    server = await startServer((body) => {
+      const user = body.messages.find(({ role }) => role === 'user')!.content
+      groups.add(user)
+      const names = [...user.matchAll(/<<<BEGIN ANSWER ([a-z]+) \w+>>>/g)].map(([, name]) => name!)
+      return { content: JSON.stringify(Object.fromEntries(names.map((name, index) => [name, 1 + (index % 5)]))) }
+    })
+    const judge = `{provider: openai, model: m, base_url: "${server.url}", mode: group, rubric: {aim: Replies, scale: {low: 1, high: 5}}}`
+    const config = loadConfig(example, [
+      `rewards=[{name: helpful, judge: ${judge}}]`,
+      'budget={tokens: 1000000}',
+      `runs=${folder}`,
+      'training.steps=2',
+      'rollout.prompts=2',
+      'rollout.max_tokens=16'
+    ])
+    for await (const _ of train(config)) void _
+    const rows = lines('rollouts/step-000001.jsonl') as unknown as Row[]
+    expect(rows.every(({ reward }) => reward !== null)).toBe(true)
+    expect(new Set(rows.map(({ reward }) => reward)).size).toBeGreaterThan(1)
+    expect(server.requests.length).toBe(groups.size)
+    expect(groups.size).toBeLessThanOrEqual(2 * 2)
+  })
+})
