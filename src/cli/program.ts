@@ -12,6 +12,7 @@ import { evalCommand } from './eval.js'
 import { generateCommand } from './generate.js'
 import { Exit } from './exit.js'
 import { judgeCommand } from './judge.js'
+import { ledgerCommand } from './ledger.js'
 import { mergeCommand } from './merge.js'
 import { rubricCommand } from './rubric.js'
 import { trainCommand } from './train.js'
@@ -37,6 +38,7 @@ export async function run(args: string[]): Promise<number> {
     judgeCommand(),
     compareCommand(),
     rubricCommand(),
+    ledgerCommand(),
     doctorCommand(),
     buildCommand()
   ]) {

@@ -130,6 +130,27 @@ export class Ledger {
     }
   }
 
+  /** Deletes the failures, or those before a time (ISO 8601, UTC), and says how many. Throws LEDGER_WRITE. */
+  async dropFailures(until?: string): Promise<number> {
+    try {
+      return await this.failures.transaction(() => {
+        let count = 0
+        for (const { key, value } of this.failures.getRange()) {
+          if (until !== undefined && (JSON.parse(value) as LedgerRecord).at >= until) continue
+          this.failures.removeSync(key)
+          count++
+        }
+        return count
+      })
+    } catch (cause) {
+      throw new AdjudgeError(
+        'LEDGER_WRITE',
+        `ledger ${this.path}: failures could not be deleted (${(cause as Error).message}); is the disk full?`,
+        { cause }
+      )
+    }
+  }
+
   /** Counts over the whole ledger (reads it through). */
   stats(): LedgerStats {
     const stats: LedgerStats = { verdicts: 0, failures: 0, inputTokens: 0, outputTokens: 0, cost: 0 }
