@@ -40,6 +40,11 @@ const suites: Record<string, Entry> = {
     load: () => import('./gemm.js'),
     byDefault: true
   },
+  judge: {
+    about: 'judges over HTTP: adjudge with its ledger beside a bare undici loop and openai-node',
+    load: () => import('./judge/main.js'),
+    byDefault: true
+  },
   'grpo-step': {
     about: 'one training step of GRPO, beside TRL where one is given; needs a model',
     load: () => import('./grpo-step/main.js'),
