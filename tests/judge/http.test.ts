@@ -215,7 +215,7 @@ describe('a judge over HTTP', () => {
   })
 
   it('does not count the wait for a place against the deadline', async () => {
-    const judge = await start(() => ({ content: score(3), delay: 60 }), { concurrency: 1, deadline: 200 })
+    const judge = await start(() => ({ content: score(3), delay: 60 }), { concurrency: 1, deadline: 400 })
     const verdicts = await judge.scoreAll(Array.from({ length: 8 }, (_, index) => input(`answer ${index}`)))
     expect(verdicts.filter((verdict) => verdict.score === 3)).toHaveLength(8)
   })
