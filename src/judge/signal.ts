@@ -1,6 +1,6 @@
 /**
  * Cancellation of one call. AbortSignals, and AbortSignal.any over them, are followed by the garbage collector through
- * weak references, which shows at thousands of calls a second; a provider that wants one still gets it.
+ * weak references; a provider that wants one still gets it.
  */
 
 /** What an AbortSignal and a CallSignal have in common. */
