@@ -6,7 +6,7 @@ import { AdjudgeError } from '../../errors.js'
 import { describeAim, readable } from '../prompt.js'
 import type { Answers, Combined, Field, FieldAnswer } from '../question.js'
 import type { Rubric } from '../rubric.js'
-import { answerMaterial, frame } from './frame.js'
+import { askEach } from './frame.js'
 import type { Mode } from './mode.js'
 
 function fields(rubric: Rubric): Field[] {
@@ -61,22 +61,11 @@ export const checklist: Mode = {
       'Say of each statement whether it holds for the answer (true or false); half is not enough:',
       ...list
     ].join('\n')
-    return Promise.all(
-      inputs.map((input) => {
-        const answer = answerMaterial('The answer to judge:', 'ANSWER', input.completion)
-        return context.ask({
-          ...frame({
-            task,
-            input,
-            answers: [answer],
-            fields: fields(rubric),
-            reasoning: context.reasoning === 'before',
-            injected: answer.injected
-          }),
-          rule: { mode: 'checklist', scale: [rubric.scale.low, rubric.scale.high], criteria: rubric.criteria },
-          combine: (answers) => combine(rubric, answers)
-        })
-      })
-    )
+    return askEach(inputs, context, {
+      task,
+      fields: fields(rubric),
+      rule: { mode: 'checklist', scale: [rubric.scale.low, rubric.scale.high], criteria: rubric.criteria },
+      combine: (answers) => combine(rubric, answers)
+    })
   }
 }

@@ -3,7 +3,8 @@ import { stampedImages, textOf } from '../content.js'
 import { askFor, askForOne, constantOf, judgeSystem, secretNumber } from '../prompt.js'
 import { fence, neutralise, nonceOf, visibleAnswer } from '../fence.js'
 import type { Field, Question } from '../question.js'
-import type { JudgeInput, JudgeMessage } from '../types.js'
+import type { JudgeInput, JudgeMessage, Verdict } from '../types.js'
+import type { ModeContext } from './mode.js'
 
 /** One text to show, already neutralised. */
 export interface Material {
@@ -62,4 +63,21 @@ function contextOf({ messages, reference }: JudgeInput): Material[] {
 
 export function answerMaterial(heading: string, label: string, completion: string): Material & { injected: boolean } {
   return { heading, label, ...neutralise(visibleAnswer(completion)) }
+}
+
+/** Shows each answer by itself. */
+export function askEach(
+  inputs: readonly JudgeInput[],
+  context: ModeContext,
+  asked: Pick<Question, 'fields' | 'rule' | 'combine'> & { task: string }
+): Promise<Verdict[]> {
+  const { task, fields, rule, combine } = asked
+  return Promise.all(
+    inputs.map((input) => {
+      const answer = answerMaterial('The answer to judge:', 'ANSWER', input.completion)
+      const reasoning = context.reasoning === 'before'
+      const framed = frame({ task, input, answers: [answer], fields, reasoning, injected: answer.injected })
+      return context.ask({ ...framed, rule, combine })
+    })
+  )
 }

@@ -3,7 +3,7 @@ import { AdjudgeError } from '../../errors.js'
 import { describeAim } from '../prompt.js'
 import type { Answers, Combined, Field } from '../question.js'
 import type { Rubric } from '../rubric.js'
-import { answerMaterial, frame } from './frame.js'
+import { askEach } from './frame.js'
 import type { Mode } from './mode.js'
 
 const fields = ({ labels }: Rubric): Field[] => [{ name: 'label', kind: 'label', labels: Object.keys(labels ?? {}) }]
@@ -40,22 +40,11 @@ export const label: Mode = {
       description === undefined ? `  - ${name}` : `  - ${name}: ${description}`
     )
     const task = [describeAim(rubric), 'Give the answer the one label that fits best:', ...list].join('\n')
-    return Promise.all(
-      inputs.map((input) => {
-        const answer = answerMaterial('The answer to judge:', 'ANSWER', input.completion)
-        return context.ask({
-          ...frame({
-            task,
-            input,
-            answers: [answer],
-            fields: fields(rubric),
-            reasoning: context.reasoning === 'before',
-            injected: answer.injected
-          }),
-          rule: { mode: 'label', labels: rubric.labels },
-          combine: (answers) => combine(rubric, answers)
-        })
-      })
-    )
+    return askEach(inputs, context, {
+      task,
+      fields: fields(rubric),
+      rule: { mode: 'label', labels: rubric.labels },
+      combine: (answers) => combine(rubric, answers)
+    })
   }
 }
