@@ -4,19 +4,15 @@
  */
 import { open, type FileHandle } from 'node:fs/promises'
 import { AdjudgeError } from '../errors.js'
-import { textOf } from '../judge/content.js'
-import type { JudgeMessage } from '../judge/types.js'
 import type { Message } from '../policy/types.js'
 import { answerFields, givenAnswers, type GivenAnswers } from './given.js'
-import { ownJudgeMessages, ownMessages, PromptTemplates, type PromptTemplateSource } from './prompt.js'
+import { ownMessages, PromptTemplates, type PromptTemplateSource } from './prompt.js'
 import { findRecords, type RecordTable } from './records.js'
 import { csvNames, csvRecord, jsonRecord } from './recordText.js'
 
 export interface DatasetOptions {
   /** Templates over `item.<field>`; without them each item brings `messages` or `prompt`. */
   prompt?: PromptTemplateSource
-  /** Whether messages may hold images, as for judges; without it such an item is refused. */
-  images?: boolean
 }
 
 export interface DataItem {
@@ -27,8 +23,6 @@ export interface DataItem {
   /** The item's own `id` field as text, else its index. */
   id: string
   messages: Message[]
-  /** The messages with their images, where the data set was opened with `images` and they are the item's own. */
-  seen?: JudgeMessage[]
   /** All fields but `messages` and `prompt`: what templates and reward functions see as `item.*`. */
   item: Record<string, unknown>
   /** The item's `reference` field, where it is a text. */
@@ -45,8 +39,7 @@ export class Dataset implements AsyncDisposable {
     private readonly table: RecordTable,
     /** Field names; null for JSONL. */
     private readonly columns: string[] | null,
-    private readonly templates: PromptTemplates | undefined,
-    private readonly images: boolean
+    private readonly templates: PromptTemplates | undefined
   ) {}
 
   /**
@@ -63,7 +56,7 @@ export class Dataset implements AsyncDisposable {
     try {
       handle = await open(path, 'r')
       const table = await findRecords(path, csv)
-      const dataset = new Dataset(path, handle, table, csv ? [] : null, templates, options.images ?? false)
+      const dataset = new Dataset(path, handle, table, csv ? [] : null, templates)
       if (csv) await dataset.readHeader()
       if (dataset.length === 0) {
         throw new AdjudgeError('DATA_EMPTY', `${path}: the data set has no items; expected at least one record`)
@@ -117,14 +110,8 @@ export class Dataset implements AsyncDisposable {
   private itemOf(index: number, fields: Record<string, unknown>, carried?: Message[]): DataItem {
     const row = this.rowOf(index)
     let messages: Message[]
-    let seen: JudgeMessage[] | undefined
     try {
-      if (this.images && !this.templates && !carried) seen = ownJudgeMessages(fields)
-      messages = seen
-        ? seen.map(({ role, content }) => ({ role, content: textOf(content) }))
-        : this.templates
-          ? this.templates.render(fields)
-          : (carried ?? ownMessages(fields))
+      messages = this.templates ? this.templates.render(fields) : (carried ?? ownMessages(fields))
     } catch (cause) {
       throw this.invalid(row, (cause as Error).message, cause)
     }
@@ -136,7 +123,6 @@ export class Dataset implements AsyncDisposable {
       line,
       id: typeof id === 'string' || typeof id === 'number' ? String(id) : String(index),
       messages,
-      ...(seen ? { seen } : {}),
       item,
       ...(typeof reference === 'string' ? { reference } : {})
     }

@@ -39,18 +39,10 @@ export class PromptTemplates {
 }
 
 /** The item's own messages, if it has some. Throws a plain Error that says what was expected. */
-export const ownMessages = (item: Record<string, unknown>): Message[] => ownOf(item, checkMessages)
-
-/** As `ownMessages`, with the images that stand beside the text: judges may see them. */
-export const ownJudgeMessages = (item: Record<string, unknown>): JudgeMessage[] => ownOf(item, checkJudgeMessages)
-
-function ownOf<Own>(
-  item: Record<string, unknown>,
-  read: (given: unknown) => Own[]
-): (Own | { role: 'user'; content: string })[] {
-  if (item.messages !== undefined && item.messages !== '') return read(item.messages)
+export function ownMessages(item: Record<string, unknown>): Message[] {
+  if (item.messages !== undefined && item.messages !== '') return checkMessages(item.messages)
   if (typeof item.prompt === 'string') return [{ role: 'user', content: item.prompt }]
-  if (Array.isArray(item.prompt)) return read(item.prompt)
+  if (Array.isArray(item.prompt)) return checkMessages(item.prompt)
   const fields = Object.keys(item).join(', ') || 'none'
   throw new Error(
     `there is no messages and no prompt field (fields: ${fields}); expected one of them, or a prompt template in the configuration`

@@ -54,15 +54,6 @@ export function checkLength(name: string, values: { length: number } | undefined
   }
 }
 
-/** @throws AdjudgeError `ARGUMENT_INVALID`, naming the index, where a value is NaN or infinite. */
-export function checkFinite(name: string, values: FloatArray | undefined, mask?: Uint8Array): void {
-  if (!values) return
-  for (let index = 0; index < values.length; index++) {
-    if (Number.isFinite(values[index]) || (mask && mask[index] === 0)) continue
-    throw new AdjudgeError('ARGUMENT_INVALID', `${name}[${index}] is ${values[index]}, expected a finite number`)
-  }
-}
-
 /** The last boundary: how many elements the ranges cover. */
 export function covered(name: string, offsets: Int32Array): number {
   if (!(offsets instanceof Int32Array)) throw new AdjudgeError('ARGUMENT_INVALID', `${name}: expected an Int32Array`)
