@@ -10,13 +10,12 @@ import { addAnswerFields, begun, fieldsFrom, flagOf, sayFields, type AnswerFlags
 import { errorColors } from './colors.js'
 import { ComparisonSummary, comparisonLines } from './comparisons.js'
 import { Exit, exitCodes } from './exit.js'
-import { commandLine, onInterrupt, Stopped } from './interrupt.js'
-import { addMetricsOptions, startMetrics, type MetricsFlags } from './metrics.js'
+import { commandLine, Stopped } from './interrupt.js'
+import { addMetricsOptions, type MetricsFlags } from './metrics.js'
 import { positiveInteger, share } from './numbers.js'
-import { openOutput, toStandardOutput } from './output.js'
-import { Pace } from './pace.js'
+import { toStandardOutput } from './output.js'
 import { Pairs, type Pair } from './pairs.js'
-import { startProgress } from './progress.js'
+import { recording } from './recording.js'
 import { addJudgeOptions, judgeFrom, openJudge, type JudgeFlags } from './scorer.js'
 
 interface CompareOptions extends JudgeFlags, AnswerFlags, MetricsFlags {
@@ -75,13 +74,7 @@ async function compareAnswers(first: string, second: string, options: CompareOpt
   let budget: string | undefined
   let detail: string | undefined
   try {
-    const metrics = await startMetrics(options)
-    const writer = await openOutput(out)
-    const progress = startProgress(null, 'pairs')
-    const pace = new Pace()
-    using interrupt = onInterrupt('gives up the verdicts in flight and ends')
-    const { signal } = interrupt
-    try {
+    await recording(out, 'pairs', options, async ({ writer, progress, pace, signal }) => {
       const results = scoreInOrder(pairs.read(options.limit), async (pair: Pair) => ({
         pair,
         comparison: await judge.compare(pair.first, pair.second, { signal })
@@ -97,15 +90,8 @@ async function compareAnswers(first: string, second: string, options: CompareOpt
         const done = options.limit === undefined ? pair.share : Math.max(pair.share ?? 0, summary.pairs / options.limit)
         progress.update(summary.pairs, `${pace.note(summary.pairs, done)}  ${summary.short()}`.trim(), done)
       }
-      if (stopped || budget !== undefined) await writer.abandon()
-      else await writer.finish()
-    } catch (error) {
-      await writer.abandon().catch(() => undefined)
-      throw error
-    } finally {
-      progress.stop()
-      await metrics.close()
-    }
+      return !stopped && budget === undefined
+    })
   } finally {
     await judge.close()
   }

@@ -10,12 +10,11 @@ import { addAnswerFields, begun, fieldsFrom, flagOf, sayFields, type AnswerFlags
 import { errorColors } from './colors.js'
 import { sayEstimate } from './dryRun.js'
 import { Exit, exitCodes } from './exit.js'
-import { commandLine, onInterrupt, Stopped } from './interrupt.js'
-import { addMetricsOptions, startMetrics, type MetricsFlags } from './metrics.js'
+import { commandLine, Stopped } from './interrupt.js'
+import { addMetricsOptions, type MetricsFlags } from './metrics.js'
 import { finiteNumber, positiveInteger, share } from './numbers.js'
-import { openOutput, toStandardOutput } from './output.js'
-import { Pace } from './pace.js'
-import { startProgress } from './progress.js'
+import { toStandardOutput } from './output.js'
+import { recording } from './recording.js'
 import { addScorerOptions, judgeFrom, openScorer, type ScorerOptions } from './scorer.js'
 import { percent, shown, summaryLines, watchLines } from './summary.js'
 
@@ -83,12 +82,7 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions, command:
   let stoppedBy: 'signal' | 'budget' | undefined
   let firstDetail: string | undefined
   try {
-    const metrics = await startMetrics(options)
-    const writer = await openOutput(out)
-    const progress = startProgress(null, 'answers')
-    const pace = new Pace()
-    using interrupt = onInterrupt('gives up the verdicts in flight and ends')
-    try {
+    await recording(out, 'answers', options, async ({ writer, progress, pace, signal }) => {
       const groups = limited(answerGroups(rows, reader, scorer.together), options.limit)
       const results = (options.order === 'completed' ? scoreAsCompleted : scoreInOrder)(
         groups,
@@ -96,10 +90,10 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions, command:
           answers,
           verdicts:
             answers.length === 1
-              ? [await scorer.score(answers[0].input, interrupt.signal)]
+              ? [await scorer.score(answers[0].input, signal)]
               : await scorer.scoreGroup(
                   answers.map(({ input }) => input),
-                  interrupt.signal
+                  signal
                 )
         }),
         scorer.window
@@ -108,7 +102,7 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions, command:
       for await (const { answers, verdicts } of results) {
         if (!fieldsSaid) sayFields(reader.found, named)
         fieldsSaid = true
-        if (interrupt.signal.aborted) stoppedBy = 'signal'
+        if (signal.aborted) stoppedBy = 'signal'
         else if (verdicts.some(({ reason }) => reason === 'budget')) stoppedBy = 'budget'
         if (stoppedBy) {
           firstDetail = verdicts.find(({ reason }) => reason === stoppedBy)?.detail
@@ -122,15 +116,8 @@ async function judgeAnswers(file: string, options: JudgeCommandOptions, command:
         const done = doneOf(answers, summary.total, options.limit)
         progress.update(summary.total, noteOf(summary, pace.note(summary.total, done)), done)
       }
-      if (stoppedBy) await writer.abandon()
-      else await writer.finish()
-    } catch (error) {
-      await writer.abandon().catch(() => undefined)
-      throw error
-    } finally {
-      progress.stop()
-      await metrics.close()
-    }
+      return stoppedBy === undefined
+    })
   } finally {
     await scorer.close()
   }
